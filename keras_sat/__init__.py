@@ -1,0 +1,20 @@
+"""Smooth Adversarial Training for Keras."""
+
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "`keras_sat` must run on the TensorFlow backend of Keras. Received: "
+        f"backend={keras.backend.backend()!r}. Set the environment variable "
+        "KERAS_BACKEND=tensorflow before Keras is imported."
+    )
+
+from keras_sat.attacks import FGSM
+from keras_sat.attacks import PGD
+from keras_sat.objectives import TRADES
+from keras_sat.objectives import AdversarialTraining
+from keras_sat.objectives import CrossEntropy
+from keras_sat.sat_model import SATModel
+from keras_sat.sat_model import load_model
+
+__version__ = "0.1.0"

@@ -1,0 +1,257 @@
+"""The contract of every attack, and the loop that attacks are written with."""
+
+import abc
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from keras_sat import batches
+from keras_sat import checks
+from keras_sat import config
+from keras_sat.attacks import losses
+from keras_sat.attacks import norms
+
+# A power of two, so exact in float32; it keeps the small gradients of a
+# float16 network from vanishing before they reach the images.
+_GRADIENT_SCALE = 1024.0
+
+
+def to_float(images, value_range):
+    """Images as float32 in `value_range`; uint8 images are scaled to it.
+
+    Args:
+        images: uint8 tensor, or float tensor in `value_range`.
+        value_range: pair of floats, what black and white are.
+    """
+    images = tf.convert_to_tensor(images)
+    if images.dtype == tf.uint8:
+        low, high = value_range
+        return tf.cast(images, tf.float32) * ((high - low) / 255) + low
+    return tf.cast(images, tf.float32)
+
+
+def inference(model):
+    """The function from images to float32 logits that an attack sees.
+
+    Keras models are called with `training=False`, so that batch normalization
+    uses its moving statistics and no variable changes.
+
+    Args:
+        model: `keras.Model`, or any function from images to logits.
+    """
+
+    def predict(images):
+        if isinstance(model, keras.layers.Layer):
+            logits = model(images, training=False)
+        else:
+            logits = model(images)
+        return tf.cast(logits, tf.float32)
+
+    return predict
+
+
+def input_gradient(function, images):
+    """Value `(batch,)` of `function`, and its gradient for each image.
+
+    Args:
+        function: callable from images to one number for each image.
+        images: float tensor, the first dimension is the batch.
+
+    Raises:
+        ValueError: If the value does not depend on the images.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        value = function(images)
+        scaled = value * _GRADIENT_SCALE
+    gradient = tape.gradient(scaled, images)
+    if gradient is None:
+        raise ValueError(
+            "`model` must be differentiable in its images. Received a model "
+            "with no gradient path from its logits to its images. Use a "
+            "black-box attack."
+        )
+    return value, gradient / _GRADIENT_SCALE
+
+
+def repeat(step, state, steps):
+    """`step(i, state)` applied `steps` times, traced once.
+
+    Args:
+        step: callable from `(index, state)` to the next state.
+        state: tensor, or nested structure of tensors.
+        steps: int. The number of times.
+    """
+    return tf.while_loop(
+        lambda i, _: i < steps,
+        lambda i, state: (i + 1, step(i, state)),
+        (tf.constant(0), state),
+        parallel_iterations=1,
+        maximum_iterations=steps,
+    )[1]
+
+
+def where(condition, x, y):
+    """`x` for the examples where `condition` `(batch,)` is true, else `y`."""
+    shape = tf.concat(
+        [tf.shape(condition), tf.ones(x.shape.rank - 1, tf.int32)], axis=0
+    )
+    return tf.where(tf.reshape(condition, shape), x, y)
+
+
+def fold_in(seed, number):
+    """A new seed, independent of `seed`, for each int `number`."""
+    return tf.random.experimental.stateless_fold_in(seed, number)
+
+
+def random_seed():
+    """A seed from the stream that `keras.utils.set_random_seed` starts."""
+    return tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attack(config.Config, abc.ABC):
+    """Base class: images within a ball around clean ones that a model fails on.
+
+    An attack is immutable. It is called as `attack(model, images, labels)`,
+    eagerly or in a `tf.function`, changes no variable of the model, and returns
+    float32 images in `value_range`, at most `epsilon` away from the clean ones.
+    A subclass gives `perturb`.
+
+    Args:
+        epsilon: float > 0. Radius of the ball, as a fraction of the width of
+            `value_range`: `4 / 255` is four grey levels whatever the range.
+            At most 1 for `norm="linf"`. Defaults to `4 / 255`.
+        norm: str. `"linf"` or `"l2"`. Defaults to `"linf"`.
+        restarts: int >= 1. Number of independent attempts; for each image the
+            worst one is returned: misclassified, then the highest loss.
+            Defaults to `1`.
+        targeted: bool. Whether `labels` are classes to reach instead of
+            classes to leave. Defaults to `False`.
+        loss: str or callable `(labels, logits) -> (batch,)`. What the attack
+            raises (lowers, if targeted): `"cross_entropy"`, `"margin"` or
+            `"dlr"`. Defaults to `"cross_entropy"`.
+        value_range: pair of floats. What black and white are in the images
+            that the model takes. Defaults to `(0.0, 1.0)`.
+    """
+
+    epsilon: float = 4 / 255
+    norm: str = "linf"
+    restarts: int = 1
+    targeted: bool = False
+    loss: str = "cross_entropy"
+    value_range: tuple = (0.0, 1.0)
+
+    def __post_init__(self):
+        checks.value_range(self.value_range)
+        object.__setattr__(self, "value_range", tuple(self.value_range))
+        checks.real("epsilon", self.epsilon, above=0)
+        if self.epsilon > norms.get(self.norm).largest_radius:
+            checks.refuse(
+                "epsilon",
+                "be at most 1, the whole of `value_range`",
+                self.epsilon,
+                f"Did you mean {self.epsilon:g} / 255?",
+            )
+        checks.integer("restarts", self.restarts)
+        losses.get(self.loss)
+
+    def __call__(self, model, images, labels, seed=None):
+        """Attacks a batch.
+
+        Args:
+            model: `keras.Model`, or function, from images in `value_range` to
+                logits `(batch, num_classes)`.
+            images: float tensor `(batch, ...)` in `value_range`, or uint8.
+            labels: int tensor `(batch,)`, or float tensor
+                `(batch, num_classes)` of probabilities.
+            seed: int tensor `(2,)`. The same seed gives the same images, if
+                both runs use XLA or neither does.
+                Defaults to one from TensorFlow's global stream.
+
+        Returns:
+            float32 tensor like `images`.
+
+        Raises:
+            ValueError: If, outside a `tf.function`, images or labels are not
+                as described.
+        """
+        if tf.executing_eagerly():
+            batches.batch(images, labels, self.value_range)
+        images = to_float(images, self.value_range)
+        labels = tf.convert_to_tensor(labels)
+        seed = random_seed() if seed is None else tf.cast(seed, tf.int32)
+        predict = inference(model)
+        adversarial = self.perturb(predict, images, labels, seed)
+        if self.restarts > 1:
+            adversarial = self._restart(
+                predict, images, labels, seed, adversarial
+            )
+        return tf.stop_gradient(adversarial)
+
+    @abc.abstractmethod
+    def perturb(self, predict, images, labels, seed):
+        """One attempt; subclasses write it.
+
+        Args:
+            predict: function from images to logits.
+            images: float32 tensor in `value_range`.
+            labels: as in `__call__`.
+            seed: int32 tensor `(2,)`.
+
+        Returns:
+            Tensor like `images`, in the ball and in the range.
+        """
+
+    @property
+    def ball(self):
+        """The norm object."""
+        return norms.get(self.norm)
+
+    @property
+    def width(self):
+        """Distance from black to white, which the radius is a fraction of."""
+        return self.value_range[1] - self.value_range[0]
+
+    def objective(self, labels, logits):
+        """What the attack raises, `(batch,)`."""
+        value = losses.get(self.loss)(labels, logits)
+        return -value if self.targeted else value
+
+    def succeeds(self, labels, logits):
+        """Whether each prediction is what the attacker wants, `(batch,)`."""
+        predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        hit = predicted == tf.cast(losses.class_ids(labels), tf.int32)
+        return hit if self.targeted else ~hit
+
+    def project(self, images, clean):
+        """The images nearest to `images` in the ball and in the range."""
+        delta = self.ball.project(images - clean, self.epsilon * self.width)
+        return tf.clip_by_value(clean + delta, *self.value_range)
+
+    def _restart(self, predict, images, labels, seed, first):
+        """The worst of `first` and `restarts - 1` further attempts."""
+
+        def score(adversarial):
+            logits = predict(adversarial)
+            return (
+                self.succeeds(labels, logits),
+                self.objective(labels, logits),
+            )
+
+        def step(i, state):
+            best, best_success, best_value = state
+            new = self.perturb(predict, images, labels, fold_in(seed, 100 + i))
+            success, value = score(new)
+            better = (success & ~best_success) | (
+                (success == best_success) & (value > best_value)
+            )
+            return (
+                where(better, new, best),
+                best_success | success,
+                tf.where(better, value, best_value),
+            )
+
+        state = (first, *score(first))
+        return repeat(step, state, self.restarts - 1)[0]

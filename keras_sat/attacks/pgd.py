@@ -1,0 +1,107 @@
+"""Projected gradient descent, of which FGSM is the single step."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from keras_sat import checks
+from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import fold_in
+from keras_sat.attacks.attack import input_gradient
+from keras_sat.attacks.attack import repeat
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PGD(Attack):
+    """Projected gradient descent on the images; returns the last iterate.
+
+    Each step moves by `step_size` along the direction in which the linearised
+    loss rises most, then back to the nearest point of the ball and the range.
+
+    Args:
+        epsilon: float > 0. Radius of the ball, as a fraction of the width of
+            `value_range`. Defaults to `4 / 255`.
+        step_size: float > 0. Length of one step, in the same units. Defaults
+            to `1 / 255`.
+        steps: int >= 1. Number of gradient steps. Defaults to `10`.
+        random_start: bool. Whether to start at a random point of the ball.
+            Defaults to `True`.
+        clean_start_probability: float in `[0, 1]`. How often a whole batch
+            starts at the clean images all the same; the paper's code trains
+            with 0.2 and evaluates with 0. Defaults to `0.0`.
+        norm, restarts, targeted, loss, value_range: see `Attack`.
+
+    Example:
+
+    ```python
+    attack = keras_sat.PGD(epsilon=8 / 255, step_size=2 / 255, steps=20)
+    adversarial = attack(model, images, labels)
+    ```
+
+    Reference:
+    - [Madry et al., 2018](https://arxiv.org/abs/1706.06083)
+    """
+
+    step_size: float = 1 / 255
+    steps: int = 10
+    random_start: bool = True
+    clean_start_probability: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.real("step_size", self.step_size, above=0)
+        checks.integer("steps", self.steps)
+        checks.probability(
+            "clean_start_probability", self.clean_start_probability
+        )
+
+    def perturb(self, predict, images, labels, seed):
+        """See `Attack.perturb`."""
+        start = self.start(images, seed)
+        return self.ascend(predict, images, labels, start)
+
+    def start(self, images, seed):
+        """Where the steps begin. May lie outside the range, as officially."""
+        if not self.random_start:
+            return images
+        noise = self.ball.random(images, self.epsilon * self.width, seed)
+        if not self.clean_start_probability:
+            return images + noise
+        coin = tf.random.stateless_uniform([], fold_in(seed, 2))
+        return images + noise * tf.cast(
+            coin >= self.clean_start_probability, noise.dtype
+        )
+
+    def ascend(self, predict, images, labels, start):
+        """The last of `steps` iterates that begin at `start`."""
+
+        def step(_, x):
+            gradient = input_gradient(
+                lambda x: self.objective(labels, predict(x)), x
+            )[1]
+            direction = self.ball.steepest_ascent(gradient)
+            return self.project(
+                x + self.step_size * self.width * direction, images
+            )
+
+        return repeat(step, start, self.steps)
+
+
+def FGSM(epsilon=4 / 255, **kwargs):  # noqa: N802
+    """Fast gradient sign method: the `PGD` of one whole step, no random start.
+
+    Args:
+        epsilon: float > 0. Radius of the ball and length of the step, as a
+            fraction of the width of `value_range`. Defaults to `4 / 255`.
+        **kwargs: other arguments of `PGD`.
+
+    Returns:
+        A `PGD` attack.
+
+    Reference:
+    - [Goodfellow et al., 2015](https://arxiv.org/abs/1412.6572)
+    """
+    options = {"step_size": epsilon, "random_start": False} | kwargs
+    return PGD(epsilon=epsilon, steps=1, **options)

@@ -1,0 +1,118 @@
+"""Checks of arguments and of models, and the one form of their errors."""
+
+import math
+import numbers
+
+import keras
+
+
+def refuse(name, expected, value, fix="", error=ValueError):
+    """Raises an error that says what was expected and what was received.
+
+    Args:
+        name: str. The argument.
+        expected: str. Completes "`name` must ...".
+        value: what was received: any object, or a `Described`.
+        fix: str. A sentence with what the user can do.
+        error: class. `TypeError` for kinds, `ValueError` for values.
+
+    Raises:
+        error: Always.
+    """
+    received = f": {name}={value!r}"
+    if isinstance(value, Described):
+        received = f" {value}"
+    raise error(f"`{name}` must {expected}. Received{received}. {fix}".strip())
+
+
+class Described(str):
+    """Words for a value that is too large to be shown, like an array."""
+
+
+def lookup(name, key, table):
+    """Returns `table[key]`, or lists the known keys in the error."""
+    if isinstance(key, str) and key in table:
+        return table[key]
+    return refuse(name, f"be one of {sorted(table)}", key)
+
+
+def real(name, value, above=-math.inf, least=-math.inf, fix=""):
+    """Checks that `value` is finite, more than `above`, at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        refuse(name, "be a number", value, fix, TypeError)
+    if not math.isfinite(value):
+        refuse(name, "be finite", value, fix)
+    if value <= above:
+        refuse(name, f"be greater than {above}", value, fix)
+    if value < least:
+        refuse(name, f"be at least {least}", value, fix)
+
+
+def integer(name, value, least=1):
+    """Checks that `value` is an integer, `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        refuse(name, "be an integer", value, error=TypeError)
+    if value < least:
+        refuse(name, f"be at least {least}", value)
+
+
+def probability(name, value):
+    """Checks that `value` is a number in `[0, 1]`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        refuse(name, "be a number", value, error=TypeError)
+    if not 0 <= value <= 1:
+        refuse(name, "lie in [0, 1]", value)
+
+
+def value_range(value):
+    """Checks that `value` is a pair of finite numbers, the lower one first."""
+    expected = "be a pair (low, high) of finite numbers with low < high"
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        refuse("value_range", expected, value)
+    for bound in value:
+        real("value_range", bound)
+    if not value[0] < value[1]:
+        refuse("value_range", expected, value)
+
+
+def classifier(name, model):
+    """Checks that `model` is a built Keras model with logits as its output."""
+    if not isinstance(model, keras.Model):
+        refuse(name, "be a keras.Model", model, error=TypeError)
+    if not model.built:
+        refuse(
+            name, "be built", model, "Give it a keras.Input, or call it once."
+        )
+    outputs = keras.tree.flatten(model.output_shape)
+    if isinstance(model.output_shape, dict | list):
+        refuse(
+            name,
+            "have one output, the logits",
+            Described(f"{len(model.output_shape)} outputs"),
+        )
+    if len(outputs) != 2:
+        refuse(
+            name,
+            "return logits of the shape (batch, num_classes)",
+            Described(f"the output shape {model.output_shape}"),
+        )
+    if _ends_in_softmax(model):
+        refuse(
+            name,
+            "return logits",
+            Described("outputs that sum to 1"),
+            "Build it with `classifier_activation=None`.",
+        )
+
+
+def _ends_in_softmax(model):
+    """Whether the last operation of a functional model makes probabilities."""
+    while isinstance(model, keras.Model):
+        if not getattr(model, "outputs", None):
+            return False
+        model = model.outputs[0]._keras_history.operation
+    activation = getattr(model, "activation", None)
+    return (
+        type(model).__name__ == "Softmax"
+        or activation is keras.activations.softmax
+    )

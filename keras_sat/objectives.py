@@ -1,0 +1,153 @@
+"""Objectives: what the attack ascends, and what training descends."""
+
+import abc
+import dataclasses
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_sat import checks
+from keras_sat import config
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+class CrossEntropy(keras.losses.Loss):
+    """Softmax cross-entropy of logits, for class ids and for probabilities.
+
+    Args:
+        label_smoothing: float in `[0, 1]`. Share of the label that is spread
+            evenly over all classes. Defaults to `0.0`.
+        name, reduction, dtype: as in every `keras.losses.Loss`.
+
+    Example:
+
+    ```python
+    loss = keras_sat.CrossEntropy(label_smoothing=0.1)
+    model.compile(loss=loss)
+    ```
+    """
+
+    def __init__(self, label_smoothing=0.0, name="cross_entropy", **kwargs):
+        checks.probability("label_smoothing", label_smoothing)
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        """Loss of each example.
+
+        Args:
+            y_true: class ids `(batch,)`, or probabilities
+                `(batch, num_classes)`.
+            y_pred: logits `(batch, num_classes)`.
+        """
+        logits = ops.cast(y_pred, "float32")
+        num_classes = logits.shape[-1]
+        labels = ops.convert_to_tensor(y_true)
+        if len(labels.shape) == 1:
+            labels = ops.one_hot(ops.cast(labels, "int32"), num_classes)
+        labels = ops.cast(labels, "float32")
+        labels = (
+            1 - self.label_smoothing
+        ) * labels + self.label_smoothing / num_classes
+        return ops.categorical_crossentropy(labels, logits, from_logits=True)
+
+    def get_config(self):
+        """The arguments, in a form that Keras can save."""
+        return super().get_config() | {"label_smoothing": self.label_smoothing}
+
+
+class KLDivergence(keras.losses.Loss):
+    """KL divergence from `softmax(y_true)` to `softmax(y_pred)`, of logits."""
+
+    def call(self, y_true, y_pred):
+        expected = tf.nn.log_softmax(y_true)
+        predicted = tf.nn.log_softmax(y_pred)
+        return tf.reduce_sum(tf.exp(expected) * (expected - predicted), axis=-1)
+
+
+class Objective(config.Config, abc.ABC):
+    """Base class of objectives; subclasses are frozen dataclasses."""
+
+    def targets(self, predict, images, labels):
+        """The labels that the attack moves away from.
+
+        Args:
+            predict: function from images to logits, in inference mode.
+            images: float tensor, the clean images.
+            labels: int `(batch,)` or probabilities `(batch, num_classes)`.
+
+        Returns:
+            `labels`, or probabilities `(batch, num_classes)`.
+        """
+        return labels
+
+    @abc.abstractmethod
+    def __call__(self, model, images, adversarial, labels, weights):
+        """The training loss.
+
+        Args:
+            model: `SATModel`. It is called with `training=True`; its
+                `compute_loss` gives the compiled loss and the losses of its
+                layers, scaled for the number of replicas.
+            images: float tensor, the clean images.
+            adversarial: tensor like `images`.
+            labels: int `(batch,)` or probabilities `(batch, num_classes)`.
+            weights: float tensor `(batch,)`, or `None`.
+
+        Returns:
+            Scalar loss, and the logits `(batch, num_classes)` of the
+            adversarial images.
+        """
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdversarialTraining(Objective):
+    """The compiled loss on adversarial images only; the paper's objective.
+
+    Reference:
+    - [Madry et al., 2018](https://arxiv.org/abs/1706.06083)
+    - [Xie et al., 2020](https://arxiv.org/abs/2006.14536)
+    """
+
+    def __call__(self, model, images, adversarial, labels, weights):
+        """See `Objective.__call__`."""
+        logits = model(adversarial, training=True)
+        loss = model.compute_loss(adversarial, labels, logits, weights)
+        return loss, logits
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TRADES(Objective):
+    """The compiled loss on clean images plus `beta` times a penalty.
+
+    The penalty is the KL divergence from the predictions on clean images to
+    those on adversarial images. The attack raises it, too: up to a constant it
+    is the cross-entropy with the clean predictions as labels. Its gradient is
+    zero at the clean images, so the attack needs a random start.
+
+    Args:
+        beta: float >= 0. Weight of the penalty. Defaults to `6.0`.
+
+    Reference:
+    - [Zhang et al., 2019](https://arxiv.org/abs/1901.08573)
+    """
+
+    beta: float = 6.0
+
+    def __post_init__(self):
+        checks.real("beta", self.beta, least=0)
+
+    def targets(self, predict, images, labels):
+        """The predictions on the clean images."""
+        return tf.stop_gradient(tf.nn.softmax(predict(images)))
+
+    def __call__(self, model, images, adversarial, labels, weights):
+        """See `Objective.__call__`."""
+        clean = model(images, training=True)
+        robust = model(adversarial, training=True)
+        loss = model.compute_loss(images, labels, clean, weights)
+        penalty = KLDivergence(dtype="float32")(clean, robust, weights)
+        return loss + self.beta * penalty, robust

@@ -1,0 +1,276 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+import keras_sat
+from keras_sat.attacks import losses
+from keras_sat.attacks.attack import inference
+from tests.test_case import TestCase
+
+
+def linear_model(dimension=12, value_range=(0.0, 1.0)):
+    """Two classes, `logits[1] - logits[0] = w x + b` on [0, 1] images."""
+    generator = np.random.default_rng(0)
+    w = generator.normal(size=dimension).astype("float32")
+    low, high = value_range
+    images = keras.Input((dimension,))
+    scaled = keras.layers.Rescaling(1 / (high - low), -low / (high - low))
+    dense = keras.layers.Dense(2)
+    model = keras.Model(images, dense(scaled(images)))
+    dense.set_weights([np.stack([-w / 2, w / 2], 1), np.zeros(2)])
+    x = generator.uniform(0.3, 0.7, (32, dimension)).astype("float32")
+    return model, low + x * (high - low), w
+
+
+def right_margin(model, images, labels):
+    return -losses.margin(labels, model(images))
+
+
+class PGDTest(TestCase):
+    @parameterized.product(norm=["linf", "l2"], steps=[1, 10])
+    def test_raises_the_loss_inside_the_ball(self, norm, steps):
+        model, images, labels = self.tiny_classifier()
+        attack = keras_sat.PGD(
+            epsilon=0.1, step_size=0.05, steps=steps, norm=norm
+        )
+        adversarial = attack(model, images, labels)
+        self.assertAllInRange(adversarial, 0.0, 1.0)
+        sizes = attack.ball.size(adversarial - images)
+        self.assertAllInRange(sizes, 0.0, 0.1 + 1e-6)
+        clean = losses.cross_entropy(labels, model(images))
+        robust = losses.cross_entropy(labels, model(adversarial))
+        self.assertGreater(tf.reduce_mean(robust), tf.reduce_mean(clean))
+
+    @parameterized.product(
+        norm=["linf", "l2"], loss=["cross_entropy", "margin"]
+    )
+    def test_reaches_the_closed_form_on_a_linear_model(self, norm, loss):
+        model, images, w = linear_model()
+        labels = tf.argmax(model(images), -1, tf.int32)
+        attack = keras_sat.PGD(
+            epsilon=0.2, step_size=0.1, steps=20, norm=norm, loss=loss
+        )
+        adversarial = attack(model, images, labels)
+        fall = np.linalg.norm(w, 1 if norm == "linf" else 2) * 0.2
+        self.assertAllClose(
+            right_margin(model, images, labels) - fall,
+            right_margin(model, adversarial, labels),
+            atol=1e-4,
+        )
+
+    @parameterized.parameters((0.0, 255.0), (-1.0, 1.0))
+    def test_epsilon_is_a_fraction_of_any_value_range(self, *value_range):
+        attack = keras_sat.PGD(epsilon=8 / 255, step_size=2 / 255, steps=3)
+        reference, images, _ = linear_model()
+        labels = tf.argmax(reference(images), -1, tf.int32)
+        expected = attack(reference, images, labels, seed=(1, 2))
+        model, images, _ = linear_model(value_range=value_range)
+        attack = attack.replace(value_range=value_range)
+        adversarial = attack(model, images, labels, seed=(1, 2))
+        low, high = value_range
+        self.assertAllClose((adversarial - low) / (high - low), expected)
+
+    def test_a_targeted_attack_approaches_the_target(self):
+        model, images, labels = self.tiny_classifier()
+        targets = (labels + 1) % 5
+        attack = keras_sat.PGD(epsilon=0.3, step_size=0.05, targeted=True)
+        adversarial = attack(model, images, targets)
+        before = losses.cross_entropy(targets, model(images))
+        after = losses.cross_entropy(targets, model(adversarial))
+        self.assertAllLess(after - before, 0.0)
+
+    def test_one_hot_labels_give_the_attack_of_class_ids(self):
+        model, images, labels = self.tiny_classifier()
+        attack = keras_sat.PGD(epsilon=0.1, random_start=False, steps=3)
+        one_hot = keras.ops.one_hot(labels, 5)
+        self.assertAllClose(
+            attack(model, images, labels), attack(model, images, one_hot)
+        )
+
+    def test_fgsm_is_one_step_along_the_sign_of_the_gradient(self):
+        model, images, labels = self.tiny_classifier()
+        images = tf.constant(images)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            loss = losses.cross_entropy(labels, model(images, training=False))
+        sign = tf.sign(tape.gradient(loss, images))
+        expected = tf.clip_by_value(images + 0.1 * sign, 0, 1)
+        adversarial = keras_sat.FGSM(epsilon=0.1)(model, images, labels)
+        self.assertAllClose(adversarial, expected)
+
+    def test_leaves_weights_and_batch_statistics_unchanged(self):
+        model, images, labels = self.tiny_classifier()
+        before = model.get_weights()
+        keras_sat.PGD(restarts=2)(model, images, labels)
+        self.assertAllClose(before, model.get_weights(), rtol=0, atol=0)
+
+    def test_the_image_of_one_example_does_not_depend_on_the_others(self):
+        model, images, labels = self.tiny_classifier()
+        attack = keras_sat.PGD(epsilon=0.1, random_start=False)
+        together = attack(model, images, labels)
+        alone = attack(model, images[:1], labels[:1])
+        self.assertAllClose(together[:1], alone, atol=1e-5)
+
+    def test_the_same_seed_gives_the_same_images(self):
+        model, images, labels = self.tiny_classifier()
+        attack = keras_sat.PGD(epsilon=0.1)
+        first = attack(model, images, labels, seed=(1, 2))
+        self.assertAllEqual(first, attack(model, images, labels, seed=(1, 2)))
+        self.assertNotAllClose(first, attack(model, images, labels, (1, 3)))
+        keras.utils.set_random_seed(5)
+        one, two = (attack(model, images, labels) for _ in range(2))
+        self.assertNotAllClose(one, two)
+        keras.utils.set_random_seed(5)
+        self.assertAllEqual(one, attack(model, images, labels))
+
+    def test_steps_too_small_for_the_ball_do_not_reach_its_border(self):
+        model, images, labels = self.tiny_classifier()
+        attack = keras_sat.PGD(
+            epsilon=0.3, step_size=0.01, steps=3, random_start=False
+        )
+        size = attack.ball.size(attack(model, images, labels) - images)
+        self.assertAllLessEqual(size, 0.03 + 1e-6)
+
+    def test_uint8_images_are_scaled_once(self):
+        model, images, labels = self.tiny_classifier()
+        grey = np.round(np.asarray(images) * 255).astype("uint8")
+        attack = keras_sat.PGD(epsilon=0.1, random_start=False, steps=2)
+        self.assertAllClose(
+            attack(model, grey, labels),
+            attack(model, grey.astype("float32") / 255, labels),
+            atol=1e-5,
+        )
+
+    def test_more_restarts_keep_the_worst_of_each_image(self):
+        model, images, labels = self.tiny_classifier()
+        attack = keras_sat.PGD(epsilon=0.06, step_size=0.06, steps=1)
+        many = attack.replace(restarts=8)
+        one = attack(model, images, labels, seed=(3, 4))
+        worst = many(model, images, labels, seed=(3, 4))
+        predict = inference(model)
+        missed = attack.succeeds(labels, predict(one))
+        still_missed = attack.succeeds(labels, predict(worst))
+        self.assertAllEqual(missed & ~still_missed, tf.zeros_like(missed))
+        loss_one = losses.cross_entropy(labels, predict(one))
+        loss_worst = losses.cross_entropy(labels, predict(worst))
+        same = missed == still_missed
+        rise = tf.where(same, loss_worst - loss_one, 0)
+        self.assertAllGreaterEqual(rise, -1e-6)
+        self.assertGreater(tf.reduce_sum(rise), 0)
+
+    def test_a_misclassified_attempt_beats_a_higher_loss(self):
+        # The loss is highest at the clean image, which is classified right.
+        def model(images):
+            x = tf.reduce_sum(images, 1)
+            return tf.stack([tf.zeros_like(x), x - 0.5], 1)
+
+        def loss(labels, logits):
+            return -logits[:, 1]
+
+        attack = keras_sat.PGD(
+            epsilon=0.4, step_size=1e-6, steps=1, restarts=20, loss=loss
+        )
+        images = np.full((16, 1), 0.4, "float32")
+        adversarial = attack(model, images, np.zeros(16, "int32"), (7, 8))
+        self.assertAllGreater(adversarial, 0.5)
+
+    def test_starts_from_the_clean_batch_as_often_as_asked(self):
+        images = tf.fill((4, 2, 2, 1), 0.5)
+        attack = keras_sat.PGD(epsilon=0.1, clean_start_probability=0.2)
+        starts = [attack.start(images, (i, 0)) - images for i in range(2000)]
+        clean = [float(tf.reduce_max(tf.abs(s))) == 0 for s in starts]
+        # One draw for a batch: either every image starts clean or none.
+        self.assertAllClose(np.mean(clean), 0.2, atol=0.03)
+
+    def test_tracing_does_not_grow_with_the_steps(self):
+        model, images, labels = self.tiny_classifier()
+
+        def operations(attack):
+            graph = tf.function(
+                lambda x, y: attack(model, x, y)
+            ).get_concrete_function(images, labels)
+            definition = graph.graph.as_graph_def()
+            return len(definition.node) + sum(
+                len(f.node_def) for f in definition.library.function
+            )
+
+        few = keras_sat.PGD(steps=2, restarts=2)
+        many = keras_sat.PGD(steps=200, restarts=20)
+        self.assertEqual(operations(few), operations(many))
+
+    def test_compiled_with_xla_it_gives_the_same_loss(self):
+        model, images, labels = self.tiny_classifier()
+        attack = keras_sat.PGD(epsilon=0.1, step_size=0.02, restarts=2)
+
+        # XLA draws other noise, and signs of tiny gradients differ.
+        def loss(attack):
+            adversarial = attack(images, labels)
+            values = losses.cross_entropy(labels, model(adversarial))
+            return tf.reduce_mean(values)
+
+        def run(images, labels):
+            return attack(model, images, labels, (1, 2))
+
+        clean = loss(lambda images, labels: images)
+        plain = loss(run)
+        compiled = loss(tf.function(run, jit_compile=True))
+        self.assertGreater(plain, 1.5 * clean)
+        self.assertAllClose(plain, compiled, rtol=5e-3)
+
+    def test_a_float16_network_is_attacked_through_tiny_gradients(self):
+        # Confident logits: the gradients vanish in float16 without scaling.
+        dense = keras.layers.Dense(2, dtype="mixed_float16")
+        images = keras.Input((4,))
+        model = keras.Model(images, dense(images))
+        dense.set_weights([np.outer(np.ones(4), [-2.5, 2.5]), np.zeros(2)])
+        x = np.full((1, 4), 0.8, "float32")
+        attack = keras_sat.FGSM(epsilon=0.1)
+        self.assertAllClose(attack(model, x, np.array([1])), x - 0.1)
+
+    def test_survives_saving(self):
+        attack = keras_sat.PGD(
+            epsilon=0.1, norm="l2", value_range=(0, 255), loss="margin"
+        )
+        config = keras.saving.serialize_keras_object(attack)
+        self.assertEqual(attack, keras.saving.deserialize_keras_object(config))
+
+    @parameterized.parameters(
+        ("epsilon", -1, "`epsilon` must be greater than 0. .*epsilon=-1"),
+        ("epsilon", 0, "`epsilon` must be greater than 0. .*epsilon=0"),
+        ("epsilon", 8, "`epsilon` must be at most 1.*Did you mean 8 / 255"),
+        ("epsilon", float("nan"), "`epsilon` must be finite. .*nan"),
+        ("steps", 0, "`steps` must be at least 1. Received: steps=0"),
+        ("step_size", 0, "`step_size` must be greater than 0. .*step_size=0"),
+        ("restarts", 0, "`restarts` must be at least 1. Received: restarts=0"),
+        ("norm", "l1", "`norm` must be one of .*Received: norm='l1'"),
+        ("loss", "ce", "`loss` must be one of .*Received: loss='ce'"),
+        ("clean_start_probability", 2, "must lie in .*probability=2"),
+        ("value_range", (1, 0), "`value_range` must be a pair .*(1, 0)"),
+    )
+    def test_bad_values_are_refused(self, name, value, message):
+        with self.assertRaisesRegex(ValueError, message):
+            keras_sat.PGD(**{name: value})
+
+    @parameterized.parameters("steps", "epsilon", "restarts")
+    def test_bad_kinds_are_refused(self, name):
+        with self.assertRaisesRegex(TypeError, f"`{name}` .*Received.*'x'"):
+            keras_sat.PGD(**{name: "x"})
+
+    def test_images_out_of_range_are_refused(self):
+        model, images, labels = self.tiny_classifier()
+        with self.assertRaisesRegex(
+            ValueError,
+            r"`images` must lie in `value_range`=\(0.0, 1.0\). Received "
+            r"values in \[.*\]. Divide the images by 255, or pass uint8.",
+        ):
+            keras_sat.PGD()(model, np.asarray(images) * 255, labels)
+
+    def test_a_model_without_gradients_is_refused(self):
+        _, images, labels = self.tiny_classifier()
+
+        def model(images):
+            return tf.one_hot(tf.ones(len(images), tf.int32), 5)
+
+        with self.assertRaisesRegex(ValueError, "`model` must be different"):
+            keras_sat.PGD()(model, images, labels)

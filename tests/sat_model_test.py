@@ -1,0 +1,698 @@
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+import keras_sat
+from keras_sat.sat_model import kernels
+from tests.test_case import TestCase
+
+WEAK = keras_sat.PGD(epsilon=0.05, step_size=0.05, steps=1)
+
+
+def dataset(images, labels, batch_size=8, weights=None):
+    parts = (images, labels) if weights is None else (images, labels, weights)
+    return tf.data.Dataset.from_tensor_slices(parts).batch(batch_size)
+
+
+class Recorder(keras.layers.Layer):
+    """Counts the calls in each mode, to see who runs the network how."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.training_calls = self.add_weight((), "zeros", trainable=False)
+
+    def call(self, x, training=False):
+        if training:
+            self.training_calls.assign_add(1.0)
+        return x
+
+
+class FitTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.inner, self.images, self.labels = self.tiny_classifier()
+        self.images = np.asarray(self.images)
+        self.labels = np.asarray(self.labels)
+        self.data = dataset(self.images, self.labels)
+
+    def test_the_two_lines_work_without_compile(self):
+        model = keras_sat.SATModel(self.inner)
+        history = model.fit(self.data, epochs=2, verbose=0).history
+        self.assertEqual(set(history), {"loss", "robust_accuracy"})
+        self.assertAllInRange(history["robust_accuracy"], 0, 1)
+
+    def test_the_recipe_is_the_one_of_the_paper(self):
+        model = keras_sat.SATModel(self.inner)
+        self.assertEqual(
+            (model.attack.epsilon, model.attack.step_size, model.attack.steps),
+            (4 / 255, 4 / 255, 1),
+        )
+        self.assertTrue(model.attack.random_start)
+        self.assertEqual(
+            (model.eval_attack.step_size, model.eval_attack.steps),
+            (1 / 255, 10),
+        )
+        self.assertIsInstance(model.optimizer, keras.optimizers.SGD)
+        self.assertEqual(model.optimizer.momentum, 0.9)
+        self.assertTrue(model.optimizer.nesterov)
+        self.assertEqual(model.weight_decay, 1e-4)
+        self.assertEqual(model.loss.label_smoothing, 0.1)
+
+    def test_training_makes_a_classifier_robust(self):
+        # Class = the brighter half; robust features exist, so it can learn.
+        generator = np.random.default_rng(0)
+        labels = generator.integers(0, 2, 256)
+        images = generator.uniform(0.3, 0.5, (256, 8, 8, 3))
+        images[labels == 1, :4] += 0.2
+        images[labels == 0, 4:] += 0.2
+        model = keras_sat.SATModel(
+            self.tiny_classifier()[0], attack=WEAK, eval_attack=WEAK
+        )
+        data = dataset(images.astype("float32"), labels, 32)
+        before = model.evaluate(data, return_dict=True, verbose=0)
+        history = model.fit(data, epochs=8, validation_data=data, verbose=0)
+        after = model.evaluate(data, return_dict=True, verbose=0)
+        self.assertEqual(
+            set(after), {"loss", "clean_accuracy", "robust_accuracy"}
+        )
+        self.assertGreater(after["robust_accuracy"], 0.9)
+        self.assertLess(before["robust_accuracy"], 0.8)
+        self.assertLess(after["loss"], before["loss"])
+        self.assertLen(history.history["val_robust_accuracy"], 8)
+
+    def test_one_update_equals_the_update_by_hand(self):
+        attack = WEAK.replace(random_start=False)
+        model = keras_sat.SATModel(self.inner, attack=attack)
+        model.compile(
+            keras.optimizers.SGD(0.5), weight_decay=0.01, run_eagerly=False
+        )
+        inner = keras.models.clone_model(self.inner)
+        inner.set_weights(self.inner.get_weights())
+        adversarial = attack(inner, self.images, self.labels)
+        with tf.GradientTape() as tape:
+            logits = inner(adversarial, training=True)
+            targets = 0.9 * np.eye(5)[self.labels] + 0.1 / 5
+            loss = tf.reduce_mean(
+                tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            )
+            for kernel in kernels(inner):
+                loss += 0.01 / 2 * tf.reduce_sum(kernel.value**2)
+        gradients = tape.gradient(loss, inner.trainable_variables)
+        for variable, gradient in zip(
+            inner.trainable_variables, gradients, strict=True
+        ):
+            variable.assign_sub(0.5 * gradient)
+        data = dataset(self.images, self.labels, len(self.images))
+        history = model.fit(data, verbose=0).history
+        self.assertAllClose(history["loss"][0], loss)
+        for mine, expected in zip(
+            self.inner.weights, inner.weights, strict=True
+        ):
+            self.assertAllClose(mine, expected, atol=1e-6, msg=mine.path)
+
+    def test_weight_decay_is_for_kernels_only(self):
+        names = {v.name for v in kernels(self.inner)}
+        others = {v.name for v in self.inner.trainable_variables} - names
+        self.assertEqual(names, {"kernel"})
+        self.assertEqual(others, {"bias", "beta", "gamma"})
+
+    def test_the_attack_runs_in_inference_mode_and_training_once(self):
+        recorder = Recorder()
+        x = keras.Input((8, 8, 3))
+        h = keras.layers.GlobalAveragePooling2D()(recorder(x))
+        model = keras.Model(x, keras.layers.Dense(5)(h))
+        model = keras_sat.SATModel(model, attack=WEAK.replace(steps=4))
+        model.fit(self.data, epochs=3, verbose=0)
+        batches = 3 * len(self.data)
+        self.assertEqual(float(recorder.training_calls), batches)
+        model.evaluate(self.data, verbose=0)
+        self.assertEqual(float(recorder.training_calls), batches)
+
+    def test_evaluate_gives_loss_and_accuracies_of_the_attacked_images(self):
+        attack = WEAK.replace(random_start=False, steps=3)
+        model = keras_sat.SATModel(self.inner, eval_attack=attack)
+        logs = model.evaluate(
+            dataset(self.images, self.labels, 7), return_dict=True, verbose=0
+        )
+        adversarial = attack(self.inner, self.images, self.labels)
+        robust, clean = self.inner(adversarial), self.inner(self.images)
+        loss = keras_sat.CrossEntropy(label_smoothing=0.1)
+        self.assertAllClose(logs["loss"], loss(self.labels, robust))
+        self.assertAllClose(
+            logs["clean_accuracy"],
+            np.mean(np.argmax(clean, 1) == self.labels),
+        )
+        self.assertAllClose(
+            logs["robust_accuracy"],
+            np.mean(np.argmax(robust, 1) == self.labels),
+        )
+
+    def test_predict_and_call_are_the_plain_classifier(self):
+        model = keras_sat.SATModel(self.inner)
+        expected = self.inner(self.images)
+        self.assertAllClose(model(self.images), expected)
+        self.assertAllClose(model.predict(self.images, verbose=0), expected)
+
+    def test_uint8_batches_are_scaled_everywhere(self):
+        grey = np.round(self.images * 255).astype("uint8")
+        scaled = grey.astype("float32") / 255
+        results = []
+        for images in (grey, scaled):
+            keras.utils.set_random_seed(0)
+            model = keras_sat.SATModel(self.tiny_classifier()[0])
+            data = dataset(images, self.labels)
+            history = model.fit(data, verbose=0).history["loss"]
+            logs = model.evaluate(data, verbose=0)
+            logits = model.predict(images, verbose=0)
+            results.append((history, logs, logits))
+        for uint8, floats in zip(*results, strict=True):
+            self.assertAllClose(uint8, floats, atol=1e-4)
+
+    def test_another_value_range_trains_the_same_network(self):
+        weights = []
+        for factor in (1.0, 255.0):
+            keras.utils.set_random_seed(0)
+            x = keras.Input((8, 8, 3))
+            h = keras.layers.Rescaling(1 / factor)(x)
+            h = keras.layers.Conv2D(4, 3, activation="silu")(h)
+            h = keras.layers.GlobalAveragePooling2D()(h)
+            model = keras_sat.SATModel(
+                keras.Model(x, keras.layers.Dense(5)(h)),
+                value_range=(0.0, factor),
+            )
+            data = dataset(self.images * np.float32(factor), self.labels)
+            model.fit(data, epochs=2, verbose=0)
+            weights.append(model.get_weights()[0])
+        self.assertAllClose(*weights, atol=1e-5)
+
+    def test_sample_weights_reach_the_loss(self):
+        # Images of weight 0 change nothing.
+        wrong = (self.labels + 1) % 5
+        half = len(self.labels) // 2
+        weights = np.array([1.0] * half + [0.0] * half, "float32")
+        results = []
+        for tail in (self.labels, wrong):
+            keras.utils.set_random_seed(0)
+            model = keras_sat.SATModel(
+                self.tiny_classifier()[0], attack=WEAK.replace(epsilon=1e-6)
+            )
+            labels = np.concatenate([self.labels[:half], tail[half:]])
+            model.fit(
+                dataset(self.images, labels, 2 * half, weights), verbose=0
+            )
+            results.append(model.get_weights()[0])
+        self.assertAllClose(*results, atol=1e-6)
+
+    def test_class_weights_are_sample_weights(self):
+        results = []
+        per_class = {0: 1.0, 1: 2.0, 2: 0.5, 3: 1.0, 4: 0.0}
+        each = np.array([per_class[y] for y in self.labels], "float32")
+        for weights, class_weight in ((each, None), (None, per_class)):
+            keras.utils.set_random_seed(0)
+            model = keras_sat.SATModel(self.tiny_classifier()[0])
+            data = dataset(self.images, self.labels, 8, weights)
+            model.fit(data, class_weight=class_weight, verbose=0)
+            results.append(model.get_weights()[0])
+        self.assertAllClose(*results, atol=1e-6)
+
+    def test_losses_of_layers_are_trained(self):
+        x = keras.Input((8, 8, 3))
+        h = keras.layers.GlobalAveragePooling2D()(x)
+        dense = keras.layers.Dense(
+            5, kernel_regularizer=keras.regularizers.L2(3.0)
+        )
+        model = keras_sat.SATModel(keras.Model(x, dense(h)))
+        model.compile("sgd", loss=lambda y, z: 0.0 * tf.reduce_sum(z, 1))
+        expected = 3 * np.sum(np.square(dense.kernel))
+        data = dataset(self.images, self.labels, len(self.images))
+        logs = model.fit(data, verbose=0).history
+        self.assertAllClose(logs["loss"][0], expected)
+        self.assertLess(3 * np.sum(np.square(dense.kernel)), expected)
+
+    def test_the_same_seed_gives_the_same_weights(self):
+        results = []
+        for seed in (1, 1, 2):
+            inner = keras.models.clone_model(self.inner)
+            inner.set_weights(self.inner.get_weights())
+            keras.utils.set_random_seed(seed)
+            model = keras_sat.SATModel(inner)
+            model.fit(self.data, epochs=2, verbose=0)
+            results.append(model.get_weights()[0])
+        self.assertAllClose(results[0], results[1], atol=1e-6)
+        self.assertNotAllClose(results[0], results[2], atol=1e-6)
+
+    @parameterized.parameters(
+        {"run_eagerly": True},
+        {"steps_per_execution": 2},
+        {"jit_compile": True},
+    )
+    def test_every_way_to_run_gives_the_same_weights(self, **options):
+        results = []
+        for chosen in ({}, options):
+            keras.utils.set_random_seed(3)
+            inner, images, labels = self.tiny_classifier(normalized=False)
+            # XLA draws other noise from the same seed.
+            attack = WEAK.replace(random_start=False)
+            model = keras_sat.SATModel(inner, attack=attack)
+            start = inner.get_weights()[0]
+            model.compile(**chosen)
+            model.fit(dataset(images, labels), verbose=0)
+            results.append(inner.get_weights()[0])
+        self.assertNotAllClose(start, results[0], atol=1e-2)
+        self.assertAllClose(*results, atol=1e-4)
+
+    def test_accumulated_gradients_make_the_step_of_the_whole_batch(self):
+        inner, images, labels = self.tiny_classifier(normalized=False)
+        start = inner.get_weights()
+        results = []
+        for batch_size, steps in ((len(labels), None), (len(labels) // 4, 4)):
+            inner.set_weights(start)
+            model = keras_sat.SATModel(
+                inner, attack=WEAK.replace(random_start=False)
+            )
+            model.compile(
+                keras.optimizers.SGD(0.1, gradient_accumulation_steps=steps)
+            )
+            model.fit(dataset(images, labels, batch_size), verbose=0)
+            results.append(inner.get_weights()[0])
+        self.assertNotAllClose(start[0], results[0])
+        self.assertAllClose(*results, atol=1e-5)
+
+    def test_moving_averages_of_the_weights_are_kept(self):
+        model = keras_sat.SATModel(self.inner)
+        model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+        seen = []
+        model.fit(
+            dataset(self.images, self.labels, 16),
+            verbose=0,
+            callbacks=[
+                keras.callbacks.LambdaCallback(
+                    on_train_batch_end=lambda batch, logs: seen.append(
+                        self.inner.trainable_variables[0].numpy()
+                    )
+                )
+            ],
+        )
+        # At the end of `fit` Keras puts the average into the weights.
+        self.assertAllClose(
+            self.inner.trainable_variables[0], 0.5 * seen[0] + 0.5 * seen[1]
+        )
+
+    @parameterized.parameters("mixed_float16", "mixed_bfloat16")
+    def test_mixed_precision_keeps_pixels_exact_and_scales_the_loss(
+        self, policy
+    ):
+        keras.config.set_dtype_policy(policy)
+        self.addCleanup(keras.config.set_dtype_policy, "float32")
+        inner, images, labels = self.tiny_classifier()
+        model = keras_sat.SATModel(inner)
+        is_scaled = isinstance(
+            model.optimizer, keras.optimizers.LossScaleOptimizer
+        )
+        self.assertEqual(is_scaled, policy == "mixed_float16")
+        before = inner.get_weights()[0]
+        history = model.fit(dataset(images, labels), epochs=3, verbose=0)
+        self.assertAllInRange(history.history["loss"], 0, 10)
+        self.assertNotAllClose(before, inner.get_weights()[0])
+        adversarial = model.attack(model, images, labels)
+        self.assertEqual(adversarial.dtype, tf.float32)
+        size = model.attack.ball.size(adversarial - images)
+        self.assertAllLessEqual(size, 4 / 255 + 1e-6)
+        self.assertAllGreaterEqual(size, 3.9 / 255)
+
+    def test_an_infinite_gradient_skips_the_float16_update(self):
+        keras.config.set_dtype_policy("mixed_float16")
+        self.addCleanup(keras.config.set_dtype_policy, "float32")
+        inner, images, labels = self.tiny_classifier()
+        model = keras_sat.SATModel(inner)
+        weights = np.full(len(labels), 1e30, "float32")
+        before = inner.trainable_variables[0].numpy()
+        model.fit(dataset(images, labels, 8, weights), verbose=0)
+        self.assertAllEqual(before, inner.trainable_variables[0])
+
+    def test_compiled_metrics_see_the_adversarial_logits(self):
+        model = keras_sat.SATModel(self.inner)
+        metric = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top_2")
+        model.compile(metrics=[metric])
+        logs = model.evaluate(self.data, return_dict=True, verbose=0)
+        self.assertGreaterEqual(logs["top_2"], logs["robust_accuracy"])
+        self.assertIn("top_2", model.fit(self.data, verbose=0).history)
+
+    def test_arrays_and_generators_can_be_fitted(self):
+        def batches():
+            yield self.images[:8], self.labels[:8]
+            yield self.images[8:16], self.labels[8:16]
+
+        results = []
+        for data in ((self.images[:16], self.labels[:16]), (batches(),)):
+            keras.utils.set_random_seed(0)
+            model = keras_sat.SATModel(
+                self.tiny_classifier(normalized=False)[0]
+            )
+            model.fit(
+                *data,
+                batch_size=8 if len(data) == 2 else None,
+                shuffle=False,
+                steps_per_epoch=2,
+                verbose=0,
+            )
+            results.append(model.get_weights()[0])
+        self.assertAllClose(*results, atol=1e-6)
+
+
+def network(activation, units=5):
+    """A network whose weights do not depend on its activation."""
+    x = keras.Input((8, 8, 3))
+    h = keras.layers.Conv2D(4, 3, activation=activation)(x)
+    h = keras.layers.BatchNormalization()(h)
+    h = keras.layers.GlobalAveragePooling2D()(h)
+    return keras.Model(x, keras.layers.Dense(units)(h))
+
+
+class AttackModelTest(TestCase):
+    def test_the_attack_differentiates_the_twin_alone(self):
+        def flat(x):
+            return tf.stop_gradient(tf.nn.relu(x)) + 0 * x
+
+        _, images, labels = self.tiny_classifier()
+        sat = keras_sat.SATModel(
+            network("relu"),
+            WEAK.replace(random_start=False),
+            attack_model=network(flat),
+        )
+        # The gradient of the twin is zero: the images stay what they are.
+        logits = sat.forward_backward(
+            tf.constant(images), labels, None, (1, 2)
+        )[1]
+        self.assertAllClose(logits, sat.model(images, training=True), atol=1e-5)
+        logs = sat.evaluate(
+            dataset(images, labels), return_dict=True, verbose=0
+        )
+        eval_only = keras_sat.SATModel(sat.model).evaluate(
+            dataset(images, labels), return_dict=True, verbose=0
+        )
+        self.assertAllClose(logs["loss"], eval_only["loss"], atol=1e-3)
+
+    def test_the_twin_uses_and_keeps_the_weights_of_the_model(self):
+        _, images, labels = self.tiny_classifier()
+        model, twin = network("relu"), network("silu")
+        sat = keras_sat.SATModel(model, attack_model=twin)
+        self.assertLen(sat.trainable_variables, 6)
+        sat.fit(dataset(images, labels), verbose=0)
+        fresh = network("silu")
+        fresh.set_weights(model.get_weights())
+        self.assertAllClose(twin(images), fresh(images))
+        self.assertNotAllClose(twin(images), model(images))
+
+    def test_the_weights_are_still_shared_after_loading(self):
+        _, images, labels = self.tiny_classifier()
+        sat = keras_sat.SATModel(network("relu"), attack_model=network("silu"))
+        sat.fit(dataset(images, labels), verbose=0)
+        path = os.path.join(self.get_temp_dir(), "model.keras")
+        sat.save(path)
+        loaded = keras_sat.load_model(path)
+        self.assertAllClose(loaded(images), sat(images))
+        self.assertAllClose(
+            loaded.attack_model(images), sat.attack_model(images)
+        )
+        loaded.fit(dataset(images, labels), verbose=0)
+        for one, two in zip(
+            loaded.model.weights, loaded.attack_model.weights, strict=True
+        ):
+            self.assertIs(one, two)
+
+    def test_a_twin_with_other_weights_is_refused(self):
+        with self.assertRaisesRegex(
+            ValueError,
+            r"`attack_model` must have weights of the same shapes .*Received "
+            r".*kernel \(4, 6\) for .*kernel \(4, 5\)",
+        ):
+            keras_sat.SATModel(network("relu"), attack_model=network("relu", 6))
+
+
+class SavingTest(TestCase):
+    def test_save_and_load_give_the_same_object(self):
+        inner, images, labels = self.tiny_classifier()
+        model = keras_sat.SATModel(
+            inner,
+            attack=keras_sat.PGD(epsilon=0.07, norm="l2"),
+            eval_attack=keras_sat.PGD(epsilon=0.03, restarts=2),
+            objective=keras_sat.TRADES(beta=3.0),
+        )
+        model.compile("adam", weight_decay=0.25)
+        model.fit(dataset(images, labels), verbose=0)
+        path = os.path.join(self.get_temp_dir(), "model.keras")
+        model.save(path)
+        loaded = keras_sat.load_model(path)
+        self.assertIsInstance(loaded, keras_sat.SATModel)
+        for name in ("attack", "eval_attack", "objective", "weight_decay"):
+            self.assertEqual(getattr(loaded, name), getattr(model, name))
+        self.assertAllClose(loaded(images), model(images))
+        # The optimizer and the noise go on where they were.
+        for one in (model, loaded):
+            keras.utils.set_random_seed(0)
+            one.fit(dataset(images, labels), verbose=0)
+        for one, two in zip(
+            model.get_weights(), loaded.get_weights(), strict=True
+        ):
+            self.assertAllClose(one, two, atol=1e-3)
+
+    def test_weights_can_be_saved_alone(self):
+        path = os.path.join(self.get_temp_dir(), "a.weights.h5")
+        inner, images, labels = self.tiny_classifier()
+        model = keras_sat.SATModel(inner)
+        model.fit(dataset(images, labels), verbose=0)
+        model.save_weights(path)
+        other = keras_sat.SATModel(self.tiny_classifier()[0])
+        self.assertNotAllClose(model(images), other(images))
+        other.load_weights(path)
+        self.assertAllClose(model(images), other(images))
+
+    def test_a_process_with_only_tensorflow_can_serve_the_export(self):
+        inner, images, _ = self.tiny_classifier()
+        folder = self.get_temp_dir()
+        path = os.path.join(folder, "exported")
+        keras_sat.SATModel(inner).export(path, verbose=False)
+        np.save(os.path.join(folder, "images.npy"), images)
+        script = (
+            "import sys, numpy, tensorflow as tf\n"
+            "sys.modules['keras'] = sys.modules['keras_sat'] = None\n"
+            f"model = tf.saved_model.load({path!r})\n"
+            f"images = numpy.load({folder!r} + '/images.npy')\n"
+            "one = model.serve(images[:1]).numpy()\n"
+            "logits = model.serve(images).numpy()\n"
+            "numpy.testing.assert_allclose(one, logits[:1], atol=1e-5)\n"
+            f"numpy.save({folder!r} + '/logits.npy', logits)\n"
+        )
+        subprocess.run([sys.executable, "-c", script], check=True, cwd=folder)
+        logits = np.load(os.path.join(folder, "logits.npy"))
+        self.assertAllClose(logits, inner(images), atol=1e-5)
+
+    def test_another_kind_of_file_is_refused(self):
+        folder = self.get_temp_dir()
+        text = os.path.join(folder, "text.keras")
+        with open(text, "w") as file:
+            file.write("not a model")
+        other = os.path.join(folder, "other.keras")
+        self.tiny_classifier()[0].save(other)
+        for path, received in (
+            (text, "path='.*text.keras'"),
+            (other, "a Functional in '.*other.keras'"),
+            (folder + "/none.keras", "path='.*none.keras'"),
+        ):
+            with self.assertRaisesRegex(
+                ValueError, "`path` must be a `.keras` file .*" + received
+            ):
+                keras_sat.load_model(path)
+
+
+def images_like(shape=(4, 8, 8, 3), dtype="float32"):
+    return np.full(shape, 0.5).astype(dtype)
+
+
+BAD_DATA = {
+    "grey levels as floats": (
+        images_like() * 255,
+        np.zeros(4, int),
+        r"`images` must lie in `value_range`=\(0.0, 1.0\). Received values in "
+        r"\[127.5, 127.5\]. Divide the images by 255, or pass uint8.",
+    ),
+    "normalized images": (
+        images_like() * -2,
+        np.zeros(4, int),
+        "`images` must lie in .*Undo the normalization",
+    ),
+    "nan": (
+        images_like() * np.nan,
+        np.zeros(4, int),
+        "`images` must be finite. Received NaN or infinite values.",
+    ),
+    "infinity": (
+        images_like() * np.inf,
+        np.zeros(4, int),
+        "`images` must be finite",
+    ),
+    "rank": (
+        images_like((4, 8, 8)),
+        np.zeros(4, int),
+        r"`images` must have the shape \(batch, 8, 8, 3\). Received shape "
+        r"\(4, 8, 8\)",
+    ),
+    "channels": (
+        images_like((4, 8, 8, 1)),
+        np.zeros(4, int),
+        r"`images` must have the shape \(batch, 8, 8, 3\)",
+    ),
+    "int32": (
+        images_like(dtype="int32"),
+        np.zeros(4, int),
+        "`images` must be float, in `value_range`, or uint8. Received dtype "
+        "int32. Cast the images to uint8",
+    ),
+    "negative class": (
+        images_like(),
+        np.full(4, -1),
+        r"`labels` must lie in \[0, num_classes=5\). Received class ids from "
+        "-1 to -1",
+    ),
+    "large class": (
+        images_like(),
+        np.full(4, 5),
+        r"`labels` must lie in \[0, num_classes=5\). Received.*from 5 to 5",
+    ),
+    "column": (
+        images_like(),
+        np.zeros((4, 1), int),
+        "`labels` must be int class ids.*shape.*Remove the last dimension",
+    ),
+    "rank 3": (
+        images_like(),
+        np.zeros((4, 5, 1)),
+        "`labels` must be int class",
+    ),
+    "narrow one-hot": (
+        images_like(),
+        np.eye(4),
+        r"`labels` must have the shape \(batch, 5\).*Received.*\(4, 4\)",
+    ),
+    "float ids": (
+        images_like(),
+        np.zeros(4, "float32"),
+        "`labels` must be int class ids.*dtype float32.*Cast class ids to int",
+    ),
+    "no probabilities": (
+        images_like(),
+        np.ones((4, 5)),
+        "`labels` must be probabilities that sum to 1 .*sums from 5 to 5",
+    ),
+    "too few labels": (
+        images_like(),
+        np.zeros(3, int),
+        r"`labels` must have one entry for each of the 4 images. .*\(3,\)",
+    ),
+}
+
+
+class BadInputTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.model = keras_sat.SATModel(self.tiny_classifier()[0])
+
+    @parameterized.named_parameters(
+        (name.replace(" ", "_"), *case) for name, case in BAD_DATA.items()
+    )
+    def test_bad_data_is_refused(self, images, labels, message):
+        kind = TypeError if images.dtype == "int32" else ValueError
+        good = dataset(images_like(), np.zeros(4, int))
+        with self.assertRaisesRegex(kind, message):
+            self.model.fit(images, labels, verbose=0)
+        with self.assertRaisesRegex(kind, message):
+            self.model.evaluate(images, labels, verbose=0)
+        with self.assertRaisesRegex(kind, message):
+            self.model.fit(good, validation_data=(images, labels), verbose=0)
+        if len(images) == len(labels):
+            with self.assertRaisesRegex(kind, message):
+                self.model.fit(dataset(images, labels), verbose=0)
+
+    def test_an_empty_dataset_is_refused(self):
+        empty = dataset(images_like(), np.zeros(4, int)).take(0)
+        with self.assertRaisesRegex(
+            ValueError, "`dataset` must not be empty. Received no batch."
+        ):
+            self.model.fit(empty)
+
+    def test_a_dataset_without_labels_is_refused(self):
+        images = tf.data.Dataset.from_tensor_slices(images_like()).batch(2)
+        for data in (images, images_like()):
+            with self.assertRaisesRegex(
+                ValueError,
+                r"`dataset` must give batches \(images, labels\). Received "
+                "batches without labels.",
+            ):
+                self.model.fit(data)
+
+    def test_several_inputs_are_refused(self):
+        with self.assertRaisesRegex(
+            TypeError, "`images` must be a single array. Received a dict"
+        ):
+            self.model.fit({"a": images_like()}, np.zeros(4, int))
+
+    def test_predict_refuses_images_out_of_range(self):
+        with self.assertRaisesRegex(ValueError, "`images` must lie in"):
+            self.model.predict(images_like() * 255)
+
+    @parameterized.parameters("activation", "layer", "operation", "nested")
+    def test_a_model_that_ends_in_softmax_is_refused(self, how):
+        x = keras.Input((8, 8, 3))
+        h = keras.layers.Flatten()(x)
+        if how == "activation":
+            h = keras.layers.Dense(5, activation="softmax")(h)
+        elif how == "layer":
+            h = keras.layers.Softmax()(keras.layers.Dense(5)(h))
+        else:
+            h = keras.ops.softmax(keras.layers.Dense(5)(h))
+        model = keras.Model(x, h)
+        if how == "nested":
+            model = keras.Sequential([x, model])
+        with self.assertRaisesRegex(
+            ValueError,
+            "`model` must return logits. Received outputs that sum to 1. Build "
+            "it with `classifier_activation=None`.",
+        ):
+            keras_sat.SATModel(model)
+
+    def test_an_unbuilt_model_is_refused(self):
+        with self.assertRaisesRegex(
+            ValueError, "`model` must be built. Received.*Give it a keras.Input"
+        ):
+            keras_sat.SATModel(keras.Sequential([keras.layers.Dense(5)]))
+
+    def test_a_model_with_two_outputs_is_refused(self):
+        x = keras.Input((8,))
+        y = keras.layers.Dense(5)(x)
+        with self.assertRaisesRegex(
+            ValueError, "`model` must have one output.*Received 2 outputs"
+        ):
+            keras_sat.SATModel(keras.Model(x, [y, y]))
+
+    def test_a_model_with_feature_maps_is_refused(self):
+        x = keras.Input((8, 8, 3))
+        with self.assertRaisesRegex(
+            ValueError, r"`model` must return logits of the shape \(batch, num"
+        ):
+            keras_sat.SATModel(keras.Model(x, keras.layers.Conv2D(5, 3)(x)))
+
+    def test_what_is_no_model_is_refused(self):
+        with self.assertRaisesRegex(TypeError, "`model` must be a keras.Model"):
+            keras_sat.SATModel(lambda images: images)
+
+    def test_a_negative_weight_decay_is_refused(self):
+        with self.assertRaisesRegex(
+            ValueError, "`weight_decay` must be at least 0. Received.*-1"
+        ):
+            self.model.compile(weight_decay=-1)

@@ -9,8 +9,17 @@ if keras.backend.backend() != "tensorflow":
         "KERAS_BACKEND=tensorflow before Keras is imported."
     )
 
+from keras_sat import activations
+from keras_sat import data
+from keras_sat import plots
+from keras_sat.activations import SmoothReLU
+from keras_sat.activations import relu_with_gradient_of
 from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
+from keras_sat.models import efficientnet
+from keras_sat.models import resnet
+from keras_sat.models import resnext
+from keras_sat.models import wide_resnet
 from keras_sat.objectives import TRADES
 from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy

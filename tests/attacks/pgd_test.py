@@ -1,3 +1,5 @@
+import pathlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -6,7 +8,11 @@ from absl.testing import parameterized
 import keras_sat
 from keras_sat.attacks import losses
 from keras_sat.attacks.attack import inference
+from keras_sat.models import load_official_checkpoint
+from keras_sat.models import residual_network
 from tests.test_case import TestCase
+
+DATA = pathlib.Path(__file__).parents[1] / "data"
 
 
 def linear_model(dimension=12, value_range=(0.0, 1.0)):
@@ -274,3 +280,65 @@ class PGDTest(TestCase):
 
         with self.assertRaisesRegex(ValueError, "`model` must be different"):
             keras_sat.PGD()(model, images, labels)
+
+
+class OfficialAttackTest(TestCase):
+    """Against what the official attacker made of the same weights."""
+
+    def setUp(self):
+        super().setUp()
+        self.fixture = np.load(DATA / "pgd_resnet_tiny_silu_64.npz")
+        recorded = np.load(DATA / "resnet_tiny_silu_64.npz")
+        self.images = recorded["images_uint8"].astype("float32") / 255
+        self.labels = recorded["labels"]
+        self.model = residual_network(
+            [1, 2, 1, 1], [4, 8, 16, 32], "silu", input_shape=(64, 64, 3)
+        )
+        load_official_checkpoint(
+            self.model,
+            str(DATA / "ckpt/resnet-tiny-silu/model.ckpt"),
+            reverse_channels=False,
+        )
+
+    def check(self, adversarial, name):
+        # Theirs are in [-1, 1]. Signs of gradients next to 0 may differ.
+        expected = (self.fixture[name] + 1) / 2
+        moved = np.abs(adversarial - expected) > 1e-6
+        self.assertLess(np.sum(moved), 20)
+        self.assertAllClose(
+            losses.cross_entropy(self.labels, self.model(adversarial)),
+            self.fixture[f"ce_at_{name}"],
+            atol=1e-3,
+        )
+
+    @parameterized.parameters(1, 2, 3)
+    def test_every_iterate_from_the_clean_images_is_theirs(self, steps):
+        attack = keras_sat.PGD(
+            epsilon=4 / 255,
+            step_size=4 / 3 / 255,
+            steps=steps,
+            random_start=False,
+        )
+        adversarial = attack(self.model, self.images, self.labels)
+        self.check(adversarial, f"adv{steps}")
+
+    def test_from_their_noise_the_result_is_theirs(self):
+        attack = keras_sat.PGD(epsilon=4 / 255, step_size=4 / 3 / 255, steps=3)
+        noise = self.fixture["rand_noise"] / 2
+        adversarial = attack.ascend(
+            inference(self.model),
+            tf.constant(self.images),
+            self.labels,
+            tf.constant(self.images + noise),
+        )
+        self.check(adversarial, "rand_adv3")
+
+    def test_fgsm_is_theirs(self):
+        attack = keras_sat.FGSM(epsilon=4 / 255)
+        self.check(attack(self.model, self.images, self.labels), "fgsm")
+
+    def test_their_noise_fills_the_ball_of_the_same_size(self):
+        noise = self.fixture["rand_noise"] / 2
+        ours = keras_sat.PGD().start(tf.zeros(noise.shape), (1, 2))
+        self.assertAllClose(np.std(ours), np.std(noise), rtol=0.02)
+        self.assertAllInRange(ours, -4 / 255, 4 / 255)

@@ -1,0 +1,105 @@
+"""The fixtures that were made with the official code, and their models."""
+
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_sat import models
+
+DATA = pathlib.Path(__file__).parents[1] / "data"
+
+
+def arrays(name):
+    """The arrays of `name.npz`, and its images in [0, 1]."""
+    with np.load(DATA / f"{name}.npz") as file:
+        fixture = dict(file)
+    if "images_uint8" in fixture:
+        fixture["images"] = fixture["images_uint8"].astype("float32") / 255
+    return fixture
+
+
+def checkpoint(name):
+    """The prefix of a checkpoint's files."""
+    return DATA / "ckpt" / name / "model.ckpt"
+
+
+def tiny_resnet(activation="silu", weights="resnet-tiny-silu", **options):
+    """The reduced ResNet of the fixtures, fed like the official one."""
+    model = models.residual_network(
+        (1, 2, 1, 1),
+        (4, 8, 16, 32),
+        activation,
+        input_shape=(64, 64, 3),
+        **options,
+    )
+    models.load_official_checkpoint(
+        model, checkpoint(weights), reverse_channels=False
+    )
+    return model
+
+
+def tiny_resnext():
+    """The reduced ResNeXt of the fixtures, fed like the official one."""
+    return tiny_resnet(
+        weights="resnext-tiny-silu", cardinality=4, group_width=32
+    )
+
+
+def tiny_efficientnet():
+    """The reduced EfficientNet of the fixtures."""
+    model = models.scaled_efficientnet(
+        0.25,
+        num_classes=10,
+        input_shape=(64, 64, 3),
+        dropout=0.0,
+        stochastic_depth=0.0,
+    )
+    weights = checkpoint("efficientnet-b0-w025-nc10")
+    models.load_official_checkpoint(model, weights)
+    return model
+
+
+def input_gradient(model, images, labels):
+    """Logits, and the gradient of the sum of the cross-entropies."""
+    images = tf.convert_to_tensor(images)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = model(images, training=False)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return logits, tape.gradient(loss, images)
+
+
+def train_mode(model, images, labels):
+    """One pass with batch statistics, which are put into the averages.
+
+    Returns:
+        Logits, loss with label smoothing 0.1, and the gradients of the loss:
+        of the images, and a dict of those of the weights.
+    """
+    images = tf.convert_to_tensor(images)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = model(images, training=True)
+        classes = logits.shape[-1]
+        targets = 0.9 * tf.one_hot(labels, classes) + 0.1 / classes
+        loss = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+        loss = tf.reduce_mean(loss)
+    weights = model.trainable_weights
+    inputs, *gradients = tape.gradient(loss, [images, *weights])
+    paths = [weight.path for weight in weights]
+    return logits, loss, inputs, dict(zip(paths, gradients, strict=True))
+
+
+def relative_error(value, expected):
+    """Euclidean norm of the difference over that of what is expected."""
+    error = np.linalg.norm(np.ravel(value) - np.ravel(expected))
+    return error / np.linalg.norm(np.ravel(expected))
+
+
+def save_and_load(model, folder):
+    """What comes back from a file in the folder."""
+    path = f"{folder}/model.keras"
+    model.save(path)
+    return keras.saving.load_model(path)

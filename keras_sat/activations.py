@@ -20,7 +20,8 @@ def _precisely(function):
 
     @functools.wraps(function)
     def wrapped(x, *args, **kwargs):
-        x = ops.convert_to_tensor(x)
+        if not isinstance(x, keras.KerasTensor):
+            x = ops.convert_to_tensor(x)
         dtype = keras.backend.standardize_dtype(x.dtype)
         if dtype not in ("float16", "bfloat16"):
             return function(x, *args, **kwargs)

@@ -244,6 +244,13 @@ class ModelTest(TestCase):
         self.assertEqual(first.alpha, 3.0)
         self.assertEqual(second.smooth.alpha, 2.0)
 
+    @parameterized.parameters(*EVERY)
+    def test_can_be_called_on_a_symbolic_tensor(self, name):
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, activation(name)(inputs))
+        x = np.linspace(-3, 3, 8).reshape(2, 4).astype("float32")
+        self.assertAllClose(model(x), activation(name)(x), rtol=1e-6)
+
     def test_training_moves_the_sharpness(self):
         layer = activations.SmoothReLU(1.0)
         model = keras.Sequential([keras.layers.Dense(4), layer])

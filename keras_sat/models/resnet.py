@@ -190,6 +190,8 @@ def residual_network(
         synchronized=synchronized,
     )
     form = Form(cardinality, group_width, zero_gamma)
+    if block == "basic" and (cardinality, group_width) != (1, 64):
+        checks.refuse("block", "be 'bottleneck' for groups", block)
 
     images, x = blocks.image_input(input_shape)
     x = make_stem(common, x, stem_filters)

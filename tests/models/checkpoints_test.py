@@ -39,7 +39,9 @@ class NamesTest(TestCase):
     @parameterized.parameters(
         lambda: models.resnet(18, input_shape=(32, 32, 3)),
         lambda: models.wide_resnet(10, 1),
-        lambda: models.efficientnet("b0", "smoothrelu", 2, (32, 32, 3)),
+        lambda: models.scaled_efficientnet(
+            activation="smoothrelu", stages=((1, 3, 1, 1, 16),)
+        ),
         lambda: None,
     )
     def test_refuses_models_that_the_authors_do_not_have(self, model):

@@ -12,7 +12,7 @@ from tests.test_case import TestCase
 
 PACKAGE = pathlib.Path(keras_sat.__file__).parent
 
-# Parts that every other part may import; they know nothing of attacks or models.
+# Parts that all others may import; they know nothing of attacks or models.
 HELPERS = {"batches", "checks", "config", "extras"}
 
 # From each part of the package to what else it may import.

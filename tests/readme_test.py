@@ -54,7 +54,10 @@ class ReadmeTest(TestCase):
             list(python_blocks(page))
 
     def test_the_readme_shows_the_two_lines(self):
-        shown = [block for block, _ in python_blocks(README.read_text(encoding="utf-8"))]
+        shown = [
+            block
+            for block, _ in python_blocks(README.read_text(encoding="utf-8"))
+        ]
         self.assertTrue(any(block.endswith(TWO_LINES) for block in shown))
 
     def test_the_blocks_run(self):

@@ -28,6 +28,12 @@ def b0():
     return models.efficientnet("b0", "mish", 1000, (32, 32, 3))
 
 
+@functools.cache
+def tiny():
+    """The model of the fixtures. Not to be changed."""
+    return reference.tiny_efficientnet()
+
+
 def count_of(variant):
     """The entry of a variant in the list of parameter counts."""
     names = (f"efficientnet-{variant}", f"efficientnet-b{variant.upper()}")
@@ -66,7 +72,7 @@ class ParameterCountTest(TestCase):
 
 class OfficialCodeTest(TestCase):
     def test_logits_features_and_input_gradients_are_equal(self):
-        model = reference.tiny_efficientnet()
+        model = tiny()
         expected = reference.arrays("efficientnet_tiny_w025_64")
         logits, gradient = reference.input_gradient(
             model, expected["images"], expected["labels"]
@@ -78,7 +84,7 @@ class OfficialCodeTest(TestCase):
         self.assertLess(error, 1e-4)
 
     def test_every_block_is_equal(self):
-        model = reference.tiny_efficientnet()
+        model = tiny()
         images = reference.arrays("efficientnet_tiny_w025_64")["images"]
         expected = reference.arrays("efficientnet_tiny_w025_64_endpoints")
         layers = {layer.name for layer in model.layers}
@@ -254,7 +260,7 @@ class BuilderTest(TestCase):
 
     def test_mixed_precision_gives_close_float32_logits(self):
         images = reference.arrays("efficientnet_tiny_w025_64")["images"]
-        expected = reference.tiny_efficientnet()(images)
+        expected = tiny()(images)
         keras.config.set_dtype_policy("mixed_bfloat16")
         model = reference.tiny_efficientnet()
         logits = model(images)

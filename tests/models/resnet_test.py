@@ -18,7 +18,7 @@ COUNTS = json.loads((reference.DATA / "param_counts_resnet.json").read_text())
 LARGE = {
     name
     for name, count in COUNTS.items()
-    if count["depth"] > 100
+    if count["depth"] > 100 or count["activation"] not in ("silu", "smoothrelu")
 }
 FORWARD = {
     "resnet_tiny_silu_64": "silu",

@@ -15,10 +15,10 @@ FAST_GROUPS = ("GPU", "TPU")
 class GroupedConv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` with a fast path for groups.
 
-    On a CPU, Keras compiles each grouped convolution with XLA, which takes
-    seconds to compile and some 200 times longer to run, and TensorFlow lacks
-    the gradient in some dtypes. One convolution for each group has neither
-    problem. Takes channels-last images; the weights are those of `Conv2D`.
+    On a CPU, Keras compiles each grouped convolution with XLA, which is much
+    slower than TensorFlow's own kernels, and TensorFlow lacks the gradient in
+    some dtypes. One convolution for each group has neither problem. Takes
+    channels-last images; the weights are those of `Conv2D`.
 
     Args:
         *args: arguments of `keras.layers.Conv2D`.

@@ -14,8 +14,16 @@ from keras_sat import data
 from keras_sat import plots
 from keras_sat.activations import SmoothReLU
 from keras_sat.activations import relu_with_gradient_of
+from keras_sat.attacks import APGD
+from keras_sat.attacks import FAB
 from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
+from keras_sat.attacks import AutoAttack
+from keras_sat.attacks import Square
+from keras_sat.evaluation import convergence_curve
+from keras_sat.evaluation import evaluate_robustness
+from keras_sat.evaluation import robustness_curve
+from keras_sat.loading import load_classifier
 from keras_sat.models import efficientnet
 from keras_sat.models import resnet
 from keras_sat.models import resnext
@@ -23,6 +31,7 @@ from keras_sat.models import wide_resnet
 from keras_sat.objectives import TRADES
 from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
+from keras_sat.report import RobustnessReport
 from keras_sat.sat_model import SATModel
 from keras_sat.sat_model import load_model
 

@@ -12,7 +12,14 @@ from keras_sat.checks import Described
 from keras_sat.checks import refuse
 
 
-def batch(images, labels, value_range, image_shape=None, num_classes=None):
+def batch(
+    images,
+    labels,
+    value_range,
+    image_shape=None,
+    num_classes=None,
+    slack=1e-4,
+):
     """Checks a batch of concrete images and labels.
 
     Args:
@@ -23,13 +30,15 @@ def batch(images, labels, value_range, image_shape=None, num_classes=None):
         image_shape: tuple. Shape of one image; `None` in it stands for any
             size. Unknown if `None`.
         num_classes: int. Unknown if `None`.
+        slack: float >= 0. How far float images may leave the range, as a
+            fraction of its width.
 
     Raises:
         TypeError: If images or labels are of a kind that cannot be used.
         ValueError: If their shapes or values are wrong.
     """
     images = _array("images", images)
-    _check_images(images, value_range, image_shape)
+    _check_images(images, value_range, image_shape, slack)
     if labels is not None:
         labels = _array("labels", labels)
         if len(labels) != len(images):
@@ -72,6 +81,78 @@ def dataset(x, y=None, labelled=True, **expected):
     return x
 
 
+def stream(dataset, batch_size):
+    """The batches `(images, labels)` of a dataset, one after the other.
+
+    Args:
+        dataset: `tf.data.Dataset`, `keras.utils.PyDataset` or iterable of
+            `(images, labels)` batches, or a pair of arrays.
+        batch_size: int >= 1. For arrays.
+
+    Returns:
+        Iterator of pairs of arrays, and their number, if it is known.
+
+    Raises:
+        TypeError: If `dataset` is of another kind.
+        ValueError: While it is read, if a batch has no labels.
+    """
+    if isinstance(dataset, tf.distribute.DistributedDataset):
+        refuse(
+            "dataset",
+            "be the dataset that is not distributed yet",
+            Described("a DistributedDataset"),
+            error=TypeError,
+        )
+    size = None
+    if isinstance(dataset, tuple) and len(dataset) == 2:
+        images, labels = (np.asarray(array) for array in dataset)
+        if len(images) != len(labels):
+            refuse(
+                "dataset",
+                "have as many labels as images",
+                Described(f"{len(images)} images and {len(labels)} labels"),
+            )
+        starts = range(0, len(images), batch_size)
+        dataset = (
+            (images[i : i + batch_size], labels[i : i + batch_size])
+            for i in starts
+        )
+        size = len(starts)
+    elif isinstance(dataset, keras.utils.PyDataset):
+        size = dataset.num_batches
+        dataset = map(dataset.__getitem__, range(size))
+    elif isinstance(dataset, tf.data.Dataset):
+        size = int(dataset.cardinality())
+        size = size if size >= 0 else None
+    elif not np.iterable(dataset) or isinstance(dataset, str | dict):
+        refuse(
+            "dataset",
+            "give batches (images, labels)",
+            dataset,
+            error=TypeError,
+        )
+    return map(_labelled, dataset), size
+
+
+def _labelled(element):
+    images, labels, weights = None, None, None
+    if isinstance(element, tuple | list):
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(
+            tuple(element)
+        )
+    if labels is None or weights is not None:
+        refuse(
+            "dataset",
+            "give batches (images, labels)",
+            Described(
+                "batches without labels"
+                if labels is None
+                else "batches with weights"
+            ),
+        )
+    return np.asarray(images), np.asarray(labels)
+
+
 def _first_batch(x, y):
     if isinstance(x, keras.utils.PyDataset):
         return (None if x.num_batches == 0 else x[0]), x
@@ -106,7 +187,7 @@ def _array(name, value):
     return array
 
 
-def _check_images(images, value_range, image_shape):
+def _check_images(images, value_range, image_shape, slack):
     if images.dtype.kind != "f" and images.dtype != np.uint8:
         refuse(
             "images",
@@ -127,7 +208,7 @@ def _check_images(images, value_range, image_shape):
     low, high = float(images.min()), float(images.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         refuse("images", "be finite", Described("NaN or infinite values"))
-    slack = 1e-4 * (value_range[1] - value_range[0])
+    slack *= value_range[1] - value_range[0]
     if low < value_range[0] - slack or high > value_range[1] + slack:
         fix = "Divide the images by 255, or pass uint8."
         if low < 0 or high <= 1:

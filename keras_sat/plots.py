@@ -88,8 +88,10 @@ def perturbation_grid(
     return _saved(figure, path)
 
 
-def robustness_curves(accuracies, path=None):
-    """Robust accuracy against the size of the perturbations.
+def robustness_curves(
+    accuracies, path=None, x_label="epsilon (fraction of the value range)"
+):
+    """Robust accuracy against the size of the perturbations, or another cost.
 
     Args:
         accuracies: dict from the name of a model to a dict from `epsilon` to
@@ -97,6 +99,7 @@ def robustness_curves(accuracies, path=None):
             then the line is their mean, and a band reaches from the worst to
             the best.
         path: str or path-like. Where to save the picture, if given.
+        x_label: str. What the keys of the inner dicts are.
 
     Returns:
         `matplotlib.figure.Figure`.
@@ -129,7 +132,7 @@ def robustness_curves(accuracies, path=None):
     axis.set_ylim(0, 1.02)
     axis.set_xlim(left=0)
     axis.yaxis.set_major_formatter("{x:.0%}")
-    _label(axis, "epsilon (fraction of the value range)", "accuracy")
+    _label(axis, x_label, "accuracy")
     return _saved(figure, path)
 
 

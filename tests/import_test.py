@@ -13,7 +13,7 @@ from tests.test_case import TestCase
 PACKAGE = pathlib.Path(keras_sat.__file__).parent
 
 # Parts that all others may import; they know nothing of attacks or models.
-HELPERS = {"batches", "checks", "config", "extras"}
+HELPERS = {"batches", "checks", "config", "extras", "files"}
 
 # From each part of the package to what else it may import.
 MAY_IMPORT = {
@@ -32,7 +32,22 @@ MAY_IMPORT = {
     "attacks": set(),
     "objectives": set(),
     "sat_model": {"attacks", "objectives", "distribution", "export", "sharing"},
-    "evaluation": {"attacks", "plots"},
+    "files": set(),
+    "journal": set(),
+    "loading": set(),
+    "report": {"plots"},
+    "progress": {"report"},
+    "replicas": {"attacks"},
+    "diagnostics": {"attacks", "report"},
+    "evaluator": {"attacks", "replicas", "report"},
+    "evaluation": {
+        "attacks",
+        "diagnostics",
+        "evaluator",
+        "journal",
+        "progress",
+        "report",
+    },
     "callbacks": {"attacks", "plots"},
     "recipes": {"attacks", "objectives", "schedules"},
 }

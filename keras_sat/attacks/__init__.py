@@ -1,7 +1,23 @@
 """Attacks: images within a ball around clean ones that a model fails on."""
 
+from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.auto_attack import AutoAttack
+from keras_sat.attacks.auto_attack import compiled
+from keras_sat.attacks.auto_attack import on_survivors
+from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.pgd import FGSM
 from keras_sat.attacks.pgd import PGD
+from keras_sat.attacks.square import Square
 
-__all__ = ["FGSM", "PGD", "Attack"]
+__all__ = [
+    "APGD",
+    "FAB",
+    "FGSM",
+    "PGD",
+    "Attack",
+    "AutoAttack",
+    "Square",
+    "compiled",
+    "on_survivors",
+]

@@ -55,7 +55,9 @@ def input_gradient(function, images):
     """Value `(batch,)` of `function`, and its gradient for each image.
 
     Args:
-        function: callable from images to one number for each image.
+        function: callable from images to one number for each image; or to a
+            tuple that begins with these numbers, whose other tensors are
+            given back with them.
         images: float tensor, the first dimension is the batch.
 
     Raises:
@@ -64,7 +66,7 @@ def input_gradient(function, images):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         value = function(images)
-        scaled = value * _GRADIENT_SCALE
+        scaled = tf.nest.flatten(value)[0] * _GRADIENT_SCALE
     gradient = tape.gradient(scaled, images)
     if gradient is None:
         raise ValueError(
@@ -75,16 +77,22 @@ def input_gradient(function, images):
     return value, gradient / _GRADIENT_SCALE
 
 
-def repeat(step, state, steps):
+def repeat(step, state, steps, until=None):
     """`step(i, state)` applied `steps` times, traced once.
 
     Args:
         step: callable from `(index, state)` to the next state.
         state: tensor, or nested structure of tensors.
         steps: int. The number of times.
+        until: callable from a state to whether to stop there.
+            Defaults to never.
     """
+
+    def goes_on(i, state):
+        return i < steps if until is None else (i < steps) & ~until(state)
+
     return tf.while_loop(
-        lambda i, _: i < steps,
+        goes_on,
         lambda i, state: (i + 1, step(i, state)),
         (tf.constant(0), state),
         parallel_iterations=1,
@@ -92,12 +100,49 @@ def repeat(step, state, steps):
     )[1]
 
 
+def per_image(values, images):
+    """`values` `(batch,)` with dimensions of 1 added, to go with `images`."""
+    return tf.reshape(values, [-1] + [1] * (images.shape.rank - 1))
+
+
 def where(condition, x, y):
     """`x` for the examples where `condition` `(batch,)` is true, else `y`."""
-    shape = tf.concat(
-        [tf.shape(condition), tf.ones(x.shape.rank - 1, tf.int32)], axis=0
-    )
-    return tf.where(tf.reshape(condition, shape), x, y)
+    return tf.where(per_image(condition, x), x, y)
+
+
+def worst_of(attempt, attempts, images, broken):
+    """The best adversarial image of several attempts, for each image.
+
+    An image counts as broken from its first success on: what is returned for
+    it does not depend on the other images of the batch, though the attempts
+    end when all are broken.
+
+    Args:
+        attempt: callable from `(index, broken)` to images, whether each
+            succeeds `(batch,)`, and how good it is, `(batch,)`.
+        attempts: int >= 1. How many there are.
+        images: float tensor. The clean images.
+        broken: bool tensor `(batch,)`. The images not to be attacked.
+
+    Returns:
+        Tensor like `images`: the first success, else the best one, else, where
+        `broken` was true, the clean image.
+    """
+
+    def step(i, state):
+        best, broken, best_value = state
+        new, success, value = attempt(i, broken)
+        better = ~broken & (success | (value > best_value))
+        return (
+            where(better, new, best),
+            broken | success,
+            tf.where(better, value, best_value),
+        )
+
+    state = images, broken, tf.fill(tf.shape(broken), -float("inf"))
+    if attempts == 1:
+        return step(0, state)[0]
+    return repeat(step, state, attempts, until=lambda s: tf.reduce_all(s[1]))[0]
 
 
 def fold_in(seed, number):
@@ -143,6 +188,9 @@ class Attack(config.Config, abc.ABC):
     loss: str = "cross_entropy"
     value_range: tuple = (0.0, 1.0)
 
+    # Whether `perturb` makes all the restarts, not one attempt.
+    perturb_restarts = False
+
     def __post_init__(self):
         checks.value_range(self.value_range)
         object.__setattr__(self, "value_range", tuple(self.value_range))
@@ -177,14 +225,10 @@ class Attack(config.Config, abc.ABC):
             ValueError: If, outside a `tf.function`, images or labels are not
                 as described.
         """
-        if tf.executing_eagerly():
-            batches.batch(images, labels, self.value_range)
-        images = to_float(images, self.value_range)
-        labels = tf.convert_to_tensor(labels)
-        seed = random_seed() if seed is None else tf.cast(seed, tf.int32)
+        images, labels, seed = self.arguments(images, labels, seed)
         predict = inference(model)
         adversarial = self.perturb(predict, images, labels, seed)
-        if self.restarts > 1:
+        if self.restarts > 1 and not self.perturb_restarts:
             adversarial = self._restart(
                 predict, images, labels, seed, adversarial
             )
@@ -203,6 +247,38 @@ class Attack(config.Config, abc.ABC):
         Returns:
             Tensor like `images`, in the ball and in the range.
         """
+
+    @property
+    def label(self):
+        """A short name for reports and plots, like `"PGD-10"`."""
+        steps = getattr(self, "steps", None)
+        return type(self).__name__ + (f"-{steps}" if steps else "")
+
+    def for_classes(self, num_classes):
+        """The attack itself, or what stands in for it with so few classes.
+
+        Args:
+            num_classes: int >= 2. How many classes the model tells apart.
+        """
+        del num_classes
+        return self
+
+    def resized(self, epsilon):
+        """The attack with a ball of another radius, and steps to match.
+
+        Args:
+            epsilon: float > 0. Radius, as a fraction of `value_range`.
+        """
+        return self.replace(epsilon=epsilon)
+
+    def arguments(self, images, labels, seed):
+        """The arguments of a call as tensors, checked if they are concrete."""
+        if tf.executing_eagerly():
+            batches.batch(images, labels, self.value_range)
+        images = to_float(images, self.value_range)
+        labels = tf.convert_to_tensor(labels)
+        seed = random_seed() if seed is None else tf.cast(seed, tf.int32)
+        return images, labels, seed
 
     @property
     def ball(self):

@@ -58,15 +58,87 @@ def dlr(labels, logits):
     return (wrong - right) / (top[:, 0] - top[:, 2] + 1e-12)
 
 
+def targeted_cross_entropy(labels, targets, logits):
+    """Minus the cross-entropy towards `targets`; `labels` are not used."""
+    del labels
+    return -cross_entropy(targets, logits)
+
+
+def targeted_margin(labels, targets, logits):
+    """The logit of the target minus the right one.
+
+    Args:
+        labels: classes to leave, as in the other losses.
+        targets: int tensor `(batch,)`. Classes to reach.
+        logits: float tensor `(batch, num_classes)`.
+    """
+    return _pick(logits, targets) - _pick(logits, class_ids(labels))
+
+
+def targeted_dlr(labels, targets, logits):
+    """Difference-of-logits ratio towards given classes.
+
+    `(target logit - right logit) / (largest logit - mean of third and fourth
+    largest)`. Needs four classes or more.
+
+    Args:
+        labels: classes to leave, as in the other losses.
+        targets: int tensor `(batch,)`. Classes to reach.
+        logits: float tensor `(batch, num_classes)`.
+
+    Reference:
+    - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
+    """
+    if logits.shape[-1] < 4:
+        checks.refuse(
+            "num_classes",
+            "be at least 4 for the targeted DLR loss",
+            logits.shape[-1],
+            "Use the cross-entropy or margin loss.",
+        )
+    top = tf.math.top_k(logits, 4).values
+    scale = top[:, 0] - (top[:, 2] + top[:, 3]) / 2
+    return targeted_margin(labels, targets, logits) / (scale + 1e-12)
+
+
+def likely_wrong(labels, logits, count):
+    """The wrong classes with the largest logits, `(batch, count)`, in order.
+
+    Args:
+        labels: as in the other losses.
+        logits: float tensor `(batch, num_classes)`.
+        count: int. Fewer are given if there are fewer wrong classes.
+    """
+    num_classes = logits.shape[-1]
+    is_right = _is_right(class_ids(labels), logits)
+    wrong = tf.where(is_right, -float("inf"), logits)
+    return tf.math.top_k(wrong, min(count, num_classes - 1)).indices
+
+
+def _pick(logits, ids):
+    """The logit of one class for each example."""
+    return tf.reduce_sum(tf.where(_is_right(ids, logits), logits, 0), axis=-1)
+
+
+def _is_right(ids, logits):
+    return tf.one_hot(ids, logits.shape[-1], True, False, dtype=tf.bool)
+
+
 def _right_and_wrong(ids, logits):
     """The logit of each label and the largest of the other logits."""
-    is_right = tf.one_hot(ids, logits.shape[-1], True, False, dtype=tf.bool)
+    is_right = _is_right(ids, logits)
     right = tf.reduce_sum(tf.where(is_right, logits, 0), axis=-1)
     wrong = tf.reduce_max(tf.where(is_right, -float("inf"), logits), axis=-1)
     return right, wrong
 
 
 LOSSES = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}
+# `(labels, targets, logits) -> (batch,)`: what pulls towards given classes.
+TARGETED_LOSSES = {
+    "cross_entropy": targeted_cross_entropy,
+    "margin": targeted_margin,
+    "dlr": targeted_dlr,
+}
 
 
 def get(loss):
@@ -80,3 +152,15 @@ def get(loss):
         ValueError: If `loss` is a name that is not known.
     """
     return loss if callable(loss) else checks.lookup("loss", loss, LOSSES)
+
+
+def get_targeted(loss):
+    """Returns the loss `(labels, targets, logits) -> (batch,)` of a name.
+
+    Args:
+        loss: str, one of `"cross_entropy"`, `"margin"`, `"dlr"`.
+
+    Raises:
+        ValueError: If `loss` is not one of them.
+    """
+    return checks.lookup("loss", loss, TARGETED_LOSSES)

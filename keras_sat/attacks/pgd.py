@@ -57,6 +57,11 @@ class PGD(Attack):
             "clean_start_probability", self.clean_start_probability
         )
 
+    def resized(self, epsilon):
+        """See `Attack.resized`: a step stays the same share of the radius."""
+        step_size = self.step_size * epsilon / self.epsilon
+        return self.replace(epsilon=epsilon, step_size=step_size)
+
     def perturb(self, predict, images, labels, seed):
         """See `Attack.perturb`."""
         start = self.start(images, seed)

@@ -1,0 +1,289 @@
+"""Auto-PGD: projected gradient ascent that chooses its own step sizes."""
+
+import dataclasses
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_sat import checks
+from keras_sat.attacks import losses
+from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import fold_in
+from keras_sat.attacks.attack import input_gradient
+from keras_sat.attacks.attack import per_image
+from keras_sat.attacks.attack import repeat
+from keras_sat.attacks.attack import where
+from keras_sat.attacks.attack import worst_of
+
+_MOMENTUM = 0.75
+_LABELS = {"cross_entropy": "CE", "dlr": "DLR"}
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class APGD(Attack):
+    """Auto-PGD: gradient ascent with momentum and a step size of its own.
+
+    The step begins at `2 * epsilon`. At checkpoints, ever closer to each other,
+    the step of an image is halved, and the image goes back to its best iterate,
+    if the loss rose in less than `rho` of the steps since the last checkpoint,
+    or if neither the step nor the best loss has changed since. An image that
+    is classified wrong is returned as it is; else the first iterate that is,
+    else the one of the highest loss.
+
+    With `target_classes`, each of the most likely wrong classes in turn is
+    pulled at, with `steps` steps each, on the images that are not broken yet:
+    with `loss="dlr"` this is the "APGD-T" of AutoAttack.
+
+    Args:
+        epsilon: float > 0. Radius of the ball, as a fraction of the width of
+            `value_range`. Defaults to `4 / 255`.
+        steps: int >= 1. Number of gradient steps. Defaults to `100`.
+        rho: float in `[0, 1]`. Share of the steps that have to raise the loss.
+            Defaults to `0.75`.
+        loss: str or callable. What is raised: `"cross_entropy"`, `"margin"`,
+            or `"dlr"`, which needs 3 classes, and 4 with `target_classes`.
+            Defaults to `"cross_entropy"`.
+        expectation_steps: int >= 1. Predictions whose gradients are averaged
+            for each step, for models that predict at random. Defaults to `1`.
+        target_classes: int >= 1. How many wrong classes to pull at; all of
+            them, if there are fewer. `None` to pull at none, but to push away
+            from the right class. Defaults to `None`.
+        norm, restarts, targeted, value_range: see `Attack`.
+
+    Example:
+
+    ```python
+    attack = keras_sat.APGD(epsilon=8 / 255, loss="dlr", target_classes=9)
+    adversarial = attack(model, images, labels)
+    ```
+
+    Reference:
+    - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
+    """
+
+    steps: int = 100
+    rho: float = 0.75
+    expectation_steps: int = 1
+    target_classes: int | None = None
+
+    perturb_restarts = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.integer("steps", self.steps)
+        checks.probability("rho", self.rho)
+        checks.integer("expectation_steps", self.expectation_steps)
+        if self.target_classes is None:
+            return
+        checks.integer("target_classes", self.target_classes)
+        losses.get_targeted(self.loss)
+        if self.targeted:
+            checks.refuse(
+                "target_classes",
+                "be None if `targeted`, as `labels` are the target then",
+                self.target_classes,
+            )
+
+    @property
+    def label(self):
+        """See `Attack.label`."""
+        loss = self.loss
+        if callable(loss):
+            loss = getattr(loss, "__name__", type(loss).__name__)
+        loss = _LABELS.get(loss, loss)
+        if self.target_classes is None:
+            return f"APGD-{loss}"
+        return "APGD-T" if loss == "DLR" else f"APGD-T-{loss}"
+
+    def for_classes(self, num_classes):
+        """The attack with a loss and targets that `num_classes` allow.
+
+        With 3 classes the targeted DLR loss gives way to the DLR loss, and with
+        2 the DLR loss to the margin, its numerator.
+
+        Args:
+            num_classes: int >= 2. How many classes the model tells apart.
+        """
+        loss, targets = self.loss, self.target_classes
+        if targets is not None:
+            targets = min(targets, num_classes - 1)
+        if loss == "dlr" and num_classes < 4:
+            targets = None
+        if loss == "dlr" and num_classes < 3:
+            loss = "margin"
+        return self.replace(loss=loss, target_classes=targets)
+
+    def checkpoints(self):
+        """After how many steps the step size may be halved: list of int."""
+        period = max(int(0.22 * self.steps), 1)
+        shortening = max(int(0.03 * self.steps), 1)
+        shortest = max(int(0.06 * self.steps), 1)
+        checkpoints, position = [], period
+        while position <= self.steps:
+            checkpoints.append(position)
+            period = max(period - shortening, shortest)
+            position += period
+        return checkpoints
+
+    def perturb(self, predict, images, labels, seed):
+        """See `Attack.perturb`; makes all the attempts."""
+        logits = predict(images)
+        broken = self.succeeds(labels, logits)
+        targets = None
+        if self.target_classes is not None:
+            targets = losses.likely_wrong(labels, logits, self.target_classes)
+
+        def attempt(i, broken):
+            def value(x):
+                logits = predict(x)
+                if targets is None:
+                    return self.objective(labels, logits), logits
+                target = tf.gather(targets, i // self.restarts, axis=1)
+                loss = losses.get_targeted(self.loss)
+                return loss(labels, target, logits), logits
+
+            start = self.start(images, fold_in(seed, i))
+            return self.climb(value, images, labels, start, broken)
+
+        attempts = self.restarts * (1 if targets is None else targets.shape[1])
+        return worst_of(attempt, attempts, images, broken)
+
+    def start(self, images, seed):
+        """A random point on the border of the ball, clipped to the range."""
+        noise = self.ball.random(images, 1.0, seed)
+        size = self.epsilon * self.width / self.ball.size(noise)
+        return tf.clip_by_value(images + noise * size, *self.value_range)
+
+    def climb(self, value, images, labels, start, broken):
+        """One ascent of `steps` steps.
+
+        Args:
+            value: function from images to their loss `(batch,)` and logits.
+            images: float tensor. The clean images.
+            labels: as in `__call__`.
+            start: float tensor. Where the ascent begins.
+            broken: bool tensor `(batch,)`. The images to leave alone.
+
+        Returns:
+            Images, whether each is broken, and their loss.
+        """
+        # How long each period is, at its end; a table, as the loop is traced
+        # once.
+        periods = np.zeros(self.steps + 1, "int32")
+        checkpoints = self.checkpoints()
+        periods[checkpoints] = np.diff(checkpoints, prepend=0)
+        periods = tf.constant(periods)
+
+        def step(i, state):
+            mean, logits, gradient = self._evaluate(value, state.x)
+            direction = self.ball.steepest_ascent(gradient)
+            success = self.succeeds(labels, logits) & ~tf.math.is_nan(mean)
+            state = state.seen(mean, direction, success)
+            state, x, direction = self._adapt(state, direction, periods[i])
+            return self._move(i, state, images, x, direction)
+
+        state = _Ascent.begin(start, broken, 2 * self.epsilon * self.width)
+        state = repeat(
+            step,
+            state,
+            self.steps + 1,
+            until=lambda state: tf.reduce_all(state.broken),
+        )
+        return state.best, state.broken, state.best_value
+
+    def _evaluate(self, value, x):
+        """Loss, logits and gradient, averaged over `expectation_steps`."""
+
+        def once():
+            (number, logits), gradient = input_gradient(value, x)
+            return number, logits, gradient
+
+        if self.expectation_steps == 1:
+            return once()
+
+        def add(_, sums):
+            return tuple(a + b for a, b in zip(sums, once(), strict=True))
+
+        number, logits = tf.nest.map_structure(tf.zeros_like, value(x))
+        sums = number, logits, tf.zeros_like(x)
+        sums = repeat(add, sums, self.expectation_steps)
+        return tuple(a / self.expectation_steps for a in sums)
+
+    def _adapt(self, state, direction, period):
+        """At a checkpoint, halves steps and goes back to the best iterates."""
+        check = period > 0
+        few_rises = state.rises <= self.rho * tf.cast(period, tf.float32)
+        stuck = ~state.halved & (state.best_value <= state.checked_value)
+        halve = check & (few_rises | stuck)
+        x = where(halve, state.best, state.x)
+        direction = where(halve, state.best_direction, direction)
+        state = state._replace(
+            step=tf.where(halve, state.step / 2, state.step),
+            rises=tf.where(check, tf.zeros_like(state.rises), state.rises),
+            halved=tf.where(check, halve, state.halved),
+            checked_value=tf.where(
+                check, state.best_value, state.checked_value
+            ),
+        )
+        return state, x, direction
+
+    def _move(self, i, state, images, x, direction):
+        """The step with momentum, from `x`."""
+        ahead = self.project(x + per_image(state.step, x) * direction, images)
+        share = tf.where(i > 0, _MOMENTUM, 1.0)
+        momentum = (1 - share) * (x - state.previous)
+        new = self.project(x + share * (ahead - x) + momentum, images)
+        return state._replace(x=new, previous=x)
+
+
+class _Ascent(NamedTuple):
+    """What an ascent remembers: images, and numbers `(batch,)`."""
+
+    x: tf.Tensor
+    previous: tf.Tensor
+    best: tf.Tensor
+    best_direction: tf.Tensor
+    best_value: tf.Tensor
+    last_value: tf.Tensor
+    checked_value: tf.Tensor
+    step: tf.Tensor
+    rises: tf.Tensor
+    halved: tf.Tensor
+    broken: tf.Tensor
+
+    @classmethod
+    def begin(cls, start, broken, step):
+        """The state before the first evaluation."""
+
+        def fill(number):
+            return tf.fill(tf.shape(broken), number)
+
+        return cls(
+            x=start,
+            previous=start,
+            best=start,
+            best_direction=tf.zeros_like(start),
+            best_value=fill(-float("inf")),
+            last_value=fill(float("inf")),
+            checked_value=fill(-float("inf")),
+            step=fill(step),
+            rises=fill(0.0),
+            halved=tf.ones_like(broken),
+            broken=broken,
+        )
+
+    def seen(self, value, direction, success):
+        """The state after `x` was evaluated; broken images keep their best."""
+        better = ~self.broken & (success | (value > self.best_value))
+        rise = tf.cast(value > self.last_value, tf.float32)
+        return self._replace(
+            best=where(better, self.x, self.best),
+            best_direction=where(better, direction, self.best_direction),
+            best_value=tf.where(better, value, self.best_value),
+            last_value=value,
+            rises=self.rises + rise,
+            broken=self.broken | success,
+        )

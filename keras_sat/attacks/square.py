@@ -1,0 +1,136 @@
+"""Square attack: random search with squares, without gradients."""
+
+import dataclasses
+import math
+
+import keras
+import tensorflow as tf
+
+from keras_sat import checks
+from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import fold_in
+from keras_sat.attacks.attack import repeat
+from keras_sat.attacks.attack import where
+from keras_sat.attacks.attack import worst_of
+
+# After how many of 10,000 queries the area of the squares is halved.
+_HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Square(Attack):
+    """Random search that changes one square at a time; uses no gradients.
+
+    Each query changes the perturbation in a square at a random place, which the
+    images of a batch share, and keeps the change where it raises the loss. The
+    area of the square, `p_init` times the image at first, is halved on a
+    schedule: after 10, 50, 200, 500, 1000, 2000, 4000, 6000 and 8000 of each
+    10,000 queries. Images that are broken are not changed any more.
+
+    Args:
+        epsilon: float > 0. Radius of the ball, as a fraction of the width of
+            `value_range`. Defaults to `4 / 255`.
+        queries: int >= 1. Predictions for each image. Defaults to `5000`.
+        p_init: float in `(0, 1]`. Area of the first squares, as a share of
+            that of the image. Defaults to `0.8`.
+        loss: str or callable. What is raised. Defaults to `"margin"`.
+        norm, restarts, targeted, value_range: see `Attack`.
+
+    Raises:
+        ValueError: If images have not the shape
+            `(batch, height, width, channels)`.
+
+    Example:
+
+    ```python
+    attack = keras_sat.Square(epsilon=8 / 255, queries=1000)
+    adversarial = attack(model, images, labels)
+    ```
+
+    Reference:
+    - [Andriushchenko et al., 2020](https://arxiv.org/abs/1912.00049)
+    """
+
+    queries: int = 5000
+    p_init: float = 0.8
+    loss: str = "margin"
+
+    perturb_restarts = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.integer("queries", self.queries)
+        checks.probability("p_init", self.p_init)
+        checks.real("p_init", self.p_init, above=0)
+
+    def perturb(self, predict, images, labels, seed):
+        """See `Attack.perturb`; makes all the attempts."""
+        if images.shape.rank != 4:
+            checks.refuse(
+                "images",
+                "have the shape (batch, height, width, channels)",
+                checks.Described(f"shape {images.shape}"),
+            )
+
+        def attempt(i, broken):
+            return self.search(
+                predict, images, labels, fold_in(seed, i), broken
+            )
+
+        broken = self.succeeds(labels, predict(images))
+        return worst_of(attempt, self.restarts, images, broken)
+
+    def areas(self):
+        """Schedule of the squares.
+
+        Returns:
+            List of the areas, as shares of the image, and list of the queries
+            with which each but the first begins.
+        """
+        count = len(_HALVINGS) + 1
+        starts = [math.ceil((n + 1) * self.queries / 1e4) for n in _HALVINGS]
+        return [self.p_init / 2**n for n in range(count)], starts
+
+    def search(self, predict, images, labels, seed, broken):
+        """One search of `queries` predictions.
+
+        Args:
+            predict: function from images to logits.
+            images: float tensor. The clean images.
+            labels: as in `__call__`.
+            seed: int32 tensor `(2,)`.
+            broken: bool tensor `(batch,)`. The images to leave alone.
+
+        Returns:
+            Images, whether each is broken, and their loss.
+        """
+        radius = self.epsilon * self.width
+        areas, starts = self.areas()
+        squares = self.ball.squares(images, areas)
+
+        def step(i, state):
+            candidate, best, best_value, broken = state
+            logits = predict(candidate)
+            value = self.objective(labels, logits)
+            success = self.succeeds(labels, logits)
+            better = ~broken & (success | (value > best_value))
+            best = where(better, candidate, best)
+            best_value = tf.where(better, value, best_value)
+            level = tf.reduce_sum(tf.cast(i >= tf.constant(starts), tf.int32))
+            delta = squares.change(
+                best - images, radius, level, fold_in(seed, i)
+            )
+            candidate = tf.clip_by_value(images + delta, *self.value_range)
+            return candidate, best, best_value, broken | success
+
+        delta = squares.start(images, radius, seed)
+        start = tf.clip_by_value(images + delta, *self.value_range)
+        lowest = tf.fill(tf.shape(broken), -float("inf"))
+        _, best, best_value, broken = repeat(
+            step,
+            (start, start, lowest, broken),
+            self.queries,
+            until=lambda state: tf.reduce_all(state[-1]),
+        )
+        return best, broken, best_value

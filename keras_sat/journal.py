@@ -1,0 +1,118 @@
+"""A file that remembers how far a long computation has come."""
+
+import json
+import os
+
+import numpy as np
+
+from keras_sat import checks
+
+_FORMAT = {"format": "keras_sat journal 1"}
+# What every file begins with, so that no other file is written to.
+_START = json.dumps(_FORMAT)[:-1].encode()
+
+
+class Journal:
+    """Results that are safe on the disk as soon as they are known.
+
+    A header says what is computed; each line after it holds one result. A line
+    that was cut off when the program was killed is dropped, so what it held is
+    computed again.
+
+    Args:
+        path: str or path-like. Made if missing; `None` to remember in memory.
+        header: dict of what JSON can hold. A file with another header is
+            refused. Floats may differ by a thousandth, as two runs may.
+
+    Raises:
+        ValueError: If `path` cannot be written, is no journal, or is one of
+            another computation.
+    """
+
+    def __init__(self, path, header):
+        self._entries = {}
+        self._path = None if path is None else os.fspath(path)
+        if self._path is None:
+            return
+        header = _FORMAT | header
+        lines = self._read()
+        if not lines:
+            self._append(header)
+            return
+        different = _differences(lines[0], header)
+        if different:
+            checks.refuse(
+                "state_path",
+                "belong to the same evaluation",
+                checks.Described(
+                    f"{self._path!r}, which has other {', '.join(different)}"
+                ),
+                "Delete the file, or give another path.",
+            )
+        for entry in lines[1:]:
+            self._entries[tuple(entry["key"])] = entry["value"]
+
+    def get(self, *key):
+        """The result of that key, or `None`."""
+        return self._entries.get(key)
+
+    def add(self, *key, value):
+        """Remembers a result under a key of integers."""
+        self._entries[key] = value
+        if self._path is not None:
+            self._append({"key": key, "value": value})
+
+    def _read(self):
+        """The whole lines of the file, which is cut after the last one."""
+        try:
+            with open(self._path, "a+b") as file:
+                file.seek(0)
+                content = file.read()
+                whole = content.rfind(b"\n") + 1
+                lines = self._parse(content, whole)
+                file.truncate(whole)
+        except OSError as error:
+            checks.refuse(
+                "state_path",
+                "be a file that can be written",
+                checks.Described(f"{self._path!r} ({error.strerror})"),
+            )
+        return lines
+
+    def _parse(self, content, whole):
+        try:
+            lines = [json.loads(line) for line in content[:whole].splitlines()]
+        except ValueError:
+            lines = None
+        # A header that was cut off has only its beginning.
+        if lines is None or not content.startswith(_START[: len(content)]):
+            checks.refuse(
+                "state_path",
+                "be a file that an evaluation wrote",
+                self._path,
+                "Delete the file, or give another path.",
+            )
+        return lines
+
+    def _append(self, content):
+        with open(self._path, "ab") as file:
+            file.write(json.dumps(content).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _differences(old, new):
+    """The keys with different values."""
+    return [
+        key
+        for key in sorted(old.keys() | new.keys())
+        if not _same(old.get(key), json.loads(json.dumps(new.get(key))))
+    ]
+
+
+def _same(old, new):
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_same, old, new))
+    if isinstance(old, float) and isinstance(new, float):
+        return bool(np.isclose(old, new, rtol=1e-3, atol=1e-3, equal_nan=True))
+    return old == new

@@ -1,0 +1,86 @@
+"""Classifiers from files, whoever wrote them."""
+
+import os
+import zipfile
+
+import keras
+import tensorflow as tf
+
+from keras_sat import checks
+
+SIGNATURE = "serving_default"
+
+
+def load_classifier(path):
+    """Loads a classifier that can be evaluated and attacked.
+
+    Args:
+        path: str or path-like. A `.keras` file, or the folder of a SavedModel.
+
+    Returns:
+        A `keras.Model`, or, from a SavedModel, a function from float images
+        `(batch, height, width, channels)` to logits `(batch, num_classes)`,
+        with a list `variables`.
+
+    Raises:
+        ValueError: If `path` holds neither, or if the SavedModel has no
+            signature `"serving_default"` from one float tensor to logits.
+
+    Example:
+
+    ```python
+    model = keras_sat.load_classifier("model.keras")
+    report = keras_sat.evaluate_robustness(model, test_ds)
+    ```
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path) and tf.saved_model.contains_saved_model(path):
+        return SavedClassifier(path)
+    if not zipfile.is_zipfile(path):
+        checks.refuse(
+            "path", "be a `.keras` file or the folder of a SavedModel", path
+        )
+    return keras.saving.load_model(path, compile=False)
+
+
+class SavedClassifier:
+    """The function from images to logits of a SavedModel.
+
+    Args:
+        path: str. The folder of the SavedModel.
+
+    Raises:
+        ValueError: If it has no signature that can be used.
+    """
+
+    def __init__(self, path):
+        self._loaded = tf.saved_model.load(path)
+        signatures = dict(self._loaded.signatures)
+        if SIGNATURE not in signatures:
+            self._refuse(path, f"the signatures {sorted(signatures)}")
+        self._signature = signatures[SIGNATURE]
+        _, inputs = self._signature.structured_input_signature
+        if (
+            len(inputs) != 1
+            or not next(iter(inputs.values())).dtype.is_floating
+        ):
+            specs = [f"{s.dtype.name} {s.shape}" for s in inputs.values()]
+            self._refuse(path, f"a signature that takes {specs}")
+        self._input = next(iter(inputs))
+        outputs = self._signature.structured_outputs
+        if len(outputs) > 1 and "logits" not in outputs:
+            self._refuse(path, f"a signature that returns {sorted(outputs)}")
+        self._output = "logits" if "logits" in outputs else next(iter(outputs))
+        self.variables = list(self._signature.variables)
+
+    def __call__(self, images):
+        """The logits of `images`."""
+        return self._signature(**{self._input: images})[self._output]
+
+    def _refuse(self, path, received):
+        checks.refuse(
+            "path",
+            f"be a SavedModel with a signature {SIGNATURE!r} from float images "
+            "to logits",
+            checks.Described(f"{path!r} with {received}"),
+        )

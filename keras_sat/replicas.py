@@ -1,0 +1,95 @@
+"""Attacks on every replica of a `tf.distribute` strategy at once."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_sat.attacks import compiled
+from keras_sat.attacks import on_survivors
+
+
+class Replicas:
+    """An attack that is given as many batches at a time as there are replicas.
+
+    Each replica attacks a whole batch, with its own seed, so that what is found
+    does not depend on how many replicas there are.
+
+    Args:
+        attack: `Attack`.
+        model: as in `Attack.__call__`.
+        jit_compile: bool. Whether each replica uses XLA.
+    """
+
+    def __init__(self, attack, model, jit_compile):
+        self._strategy = tf.distribute.get_strategy()
+        self._attack, self._model = attack, model
+        self._jit_compile = jit_compile
+        self._run = compiled(attack, model, jit_compile)
+        self._functions = {}
+
+    def __call__(self, jobs):
+        """Attacks the survivors of some batches.
+
+        Args:
+            jobs: list, at most as long as there are replicas, of `images`,
+                `labels`, `seed` and `alive`; see `attacks.on_survivors`.
+
+        Returns:
+            List of tensors like the images.
+        """
+        if self._strategy.num_replicas_in_sync == 1:
+            return [on_survivors(self._run, *job) for job in jobs]
+        chosen = [np.flatnonzero(alive) for *_, alive in jobs]
+        largest = max(map(len, chosen), default=0)
+        if not largest:
+            return [images for images, *_ in jobs]
+        # All replicas get one shape, out of few.
+        size = 2 ** (largest - 1).bit_length()
+        inputs = []
+        for (images, labels, seed, _), indices in zip(
+            jobs, chosen, strict=True
+        ):
+            # A batch with no survivor is attacked in vain.
+            padded = np.resize(indices if len(indices) else [0], size)
+            inputs.append((images[padded], labels[padded], np.array(seed)))
+        if size not in self._functions:
+            self._functions[size] = tf.function(
+                self._on_replicas, autograph=False
+            )
+        found = self._functions[size](*self._dealt(inputs))
+        found = np.asarray(self._strategy.gather(found, axis=0))
+        results = []
+        for i, (images, *_) in enumerate(jobs):
+            adversarial = np.array(images)
+            count = len(chosen[i])
+            adversarial[chosen[i]] = found[i * size : i * size + count]
+            results.append(adversarial)
+        return results
+
+    def _dealt(self, inputs):
+        """Per-replica images, labels and seeds; some repeat the last batch."""
+
+        def value(context, part):
+            i = min(context.replica_id_in_sync_group, len(inputs) - 1)
+            return tf.constant(inputs[i][part])
+
+        deal = self._strategy.experimental_distribute_values_from_function
+        return [deal(lambda c, part=part: value(c, part)) for part in range(3)]
+
+    def _on_replicas(self, images, labels, seeds):
+        def attack(*arguments):
+            # XLA inside the replica, and traced there: a function that is
+            # shared, or goes around them, finds variables on other devices.
+            function = tf.function(
+                lambda *arguments: self._attack(self._model, *arguments),
+                jit_compile=self._jit_compile,
+                autograph=False,
+            )
+            return function(*arguments)
+
+        return self._strategy.run(attack, (images, labels, seeds))
+
+
+def current_strategy(model):
+    """The strategy that a model was built under, else the current one."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return strategy or tf.distribute.get_strategy()

@@ -1,0 +1,344 @@
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from keras_sat.attacks import Square
+from keras_sat.attacks import compiled
+from keras_sat.attacks import norms
+from tests.attacks import problems
+from tests.attacks.problems import Linear
+from tests.test_case import TestCase
+
+SEED = (1, 2)
+
+
+def pyramids(side):
+    """The pattern of an L2 square, added up box by box as in the paper."""
+
+    def pyramid(height, width):
+        pattern = np.zeros((height, width))
+        row, column = height // 2, width // 2
+        for n in range(max(row, column) + 1):
+            top, left = max(row - n, 0), max(column - n, 0)
+            pattern[top : row + n + 1, left : column + n + 1] += (n + 1) ** -2.0
+        return pattern / max(np.linalg.norm(pattern), 1e-12)
+
+    parts = [pyramid(side // 2, side), -pyramid(side - side // 2, side)]
+    pattern = np.concatenate(parts)
+    return pattern / np.linalg.norm(pattern)
+
+
+class SquareTest(TestCase):
+    def test_breaks_nearly_all_that_can_be_broken(self):
+        problem = Linear(2, shape=(8, 8, 1), batch=100)
+        for epsilon in problem.epsilons("linf"):
+            broken, possible = self.run_square(problem, epsilon, "linf")
+            self.assertAllEqual(broken & ~possible, np.zeros(100, bool))
+            self.assertGreaterEqual(broken.sum() / possible.sum(), 0.95)
+
+    def test_reaches_most_of_an_l2_ball(self):
+        # Squares are not as fine as the best perturbation.
+        problem = Linear(2, shape=(8, 8, 1), batch=100, smooth=True)
+        distances = problem.distances("l2")
+        epsilon = float(1.3 * distances.max())
+        broken, possible = self.run_square(problem, epsilon, "l2")
+        self.assertEqual(possible.mean(), 1)
+        self.assertGreaterEqual(broken.mean(), 0.95)
+        broken, possible = self.run_square(problem, epsilon / 2, "l2")
+        self.assertAllEqual(broken & ~possible, np.zeros(100, bool))
+        easy = distances < 0.7 * epsilon / 2
+        self.assertGreater(easy.sum(), 25)
+        self.assertTrue(broken[easy].all())
+
+    def run_square(self, problem, epsilon, norm):
+        """Which images are broken, and which can be by the closed form."""
+        attack = Square(epsilon=epsilon, norm=norm, queries=2000)
+        adversarial = compiled(attack, problem.model)(
+            problem.images, problem.labels, SEED
+        )
+        possible = problem.distances(norm) < epsilon
+        return problem.broken(adversarial), possible
+
+    @parameterized.parameters("linf", "l2")
+    def test_stays_in_the_ball_and_in_the_range(self, norm):
+        model, images, labels = problems.network()
+        attack = Square(epsilon=0.05, norm=norm, queries=200)
+        adversarial = compiled(attack, model)(images, labels, SEED)
+        self.assertEqual(adversarial.dtype, tf.float32)
+        self.assertAllInRange(adversarial, 0.0, 1.0)
+        sizes = attack.ball.size(adversarial - images)
+        self.assertAllInRange(sizes, 0.0, 0.05 + 1e-6)
+
+    def test_the_area_of_the_squares_follows_the_paper(self):
+        areas, starts = Square(queries=10_000).areas()
+        self.assertAllClose(areas[:3], [0.8, 0.4, 0.2])
+        self.assertEqual(
+            starts, [11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001]
+        )
+        # Rescaled to the number of queries.
+        self.assertEqual(Square(queries=5000).areas()[1][-1], 4001)
+
+    def test_the_squares_that_are_tried_have_these_areas(self):
+        class Recorder:
+            levels = []
+
+            def change(self, delta, radius, level, seed):
+                self.levels.append(int(level))
+                return delta
+
+        attack = Square(queries=40, epsilon=1e-3)
+        problem = Linear(2)
+        recorder = Recorder()
+        ball = attack.ball
+        recorder.start = ball.squares(tf.zeros((1, 4, 4, 1)), [0.8]).start
+        with self.patch_squares(recorder):
+            attack(problem.model, problem.images, problem.labels)
+        starts = attack.areas()[1]
+        expected = [sum(i >= s for s in starts) for i in range(40)]
+        self.assertEqual(recorder.levels, expected)
+        self.assertEqual(expected[-1], 9)
+
+    def patch_squares(self, squares):
+        """A context in which the L-inf norm gives `squares`."""
+        return mock.patch.object(norms.Linf, "squares", lambda *_: squares)
+
+    @parameterized.parameters(2, 5)
+    def test_a_linf_change_is_one_square_of_the_largest_size(self, side):
+        delta = tf.random.stateless_uniform((3, 7, 6, 2), SEED, -0.1, 0.1)
+        squares = norms.get("linf").squares(delta, [side**2 / 42])
+        self.assertEqual(squares.sides, [side])
+        touched = np.zeros((7, 6), bool)
+        for i in range(150):
+            new = squares.change(delta, 0.1, 0, (i, 0)).numpy()
+            changed = np.any(new != delta, axis=(0, 3))
+            rows, columns = np.nonzero(changed)
+            self.assertEqual(changed.sum(), side**2)
+            self.assertEqual(np.ptp(rows) + 1, side)
+            self.assertEqual(np.ptp(columns) + 1, side)
+            self.assertAllClose(
+                np.abs(new[:, changed]), 0.1 + 0 * new[:, changed]
+            )
+            self.assertAllEqual(new[0][changed], new[2][changed])
+            touched |= changed
+        # Up to the last row and column.
+        self.assertTrue(touched.all())
+
+    def test_a_linf_start_is_made_of_vertical_stripes(self):
+        images = tf.zeros((50, 5, 6, 3))
+        start = (
+            norms.get("linf").squares(images, [0.8]).start(images, 0.1, SEED)
+        )
+        self.assertAllClose(tf.abs(start), tf.fill(images.shape, 0.1))
+        self.assertAllEqual(start, tf.repeat(start[:, :1], 5, axis=1))
+        self.assertAllClose(tf.reduce_mean(start), 0.0, atol=0.01)
+        self.assertNotAllClose(start[0], start[1])
+
+    @parameterized.parameters(1, 2, 3, 4, 7, 10)
+    def test_l2_squares_are_the_pyramids_of_the_paper(self, side):
+        self.assertAllClose(norms._pyramids(side), pyramids(side))
+
+    @parameterized.parameters(
+        (8, 8, 1), (32, 30, 3), (7, 12, 2), (3, 3, 1), (1, 9, 1), (2, 5, 3)
+    )
+    def test_an_l2_change_has_the_size_of_the_ball(self, *shape):
+        images = tf.zeros((4, *shape))
+        squares = norms.get("l2").squares(images, [0.8, 0.2, 0.01])
+        delta = squares.start(images, 0.5, SEED)
+        size = norms.get("l2").size
+        full = tf.fill((4, 1, 1, 1), 0.5)
+        self.assertAllClose(size(delta), full)
+        for i in range(20):
+            delta = squares.change(delta, 0.5, i % 3, (i, 0))
+            self.assertAllClose(size(delta), full)
+        # Clipped to the range, it grows back to the full size.
+        delta = squares.change(delta / 3, 0.5, 0, SEED)
+        self.assertAllClose(size(delta), full)
+
+    def test_an_l2_change_is_one_square_fed_by_another(self):
+        images = tf.zeros((2, 20, 20, 1))
+        squares = norms.get("l2").squares(images, [0.04])
+        self.assertEqual(squares.sides, [5])
+        delta = squares.start(images, 0.5, SEED)
+        touched = np.zeros((20, 20), bool)
+        for i in range(200):
+            new = squares.change(delta, 0.5, 0, (i, 0)).numpy()
+            kept = np.isclose(new, delta, atol=1e-6)
+            changed = ~np.all(kept, axis=(0, 3))
+            self.assertLessEqual(changed.sum(), 50)
+            emptied = np.all(new == 0, axis=(0, 3))
+            self.assertLessEqual(emptied.sum(), 25)
+            touched |= changed
+        self.assertTrue(touched[[0, -1]].any() and touched[:, [0, -1]].any())
+
+    def test_needs_no_gradients(self):
+        problem = Linear(2)
+
+        def model(images):
+            return tf.round(200 * problem.model(images))
+
+        epsilon = problem.epsilons("linf")[1]
+        attack = Square(epsilon=2 * epsilon, queries=200)
+        adversarial = compiled(attack, model)(
+            problem.images, problem.labels, SEED
+        )
+        broken = problem.broken(adversarial)
+        possible = problem.distances("linf") < epsilon
+        self.assertAllEqual(possible & ~broken, np.zeros(40, bool))
+
+    def test_predicts_once_for_each_query_and_ends_when_all_are_broken(self):
+        problem = Linear(2)
+        counter = problems.Counter(problem.model)
+        attack = Square(epsilon=1e-4, queries=23)
+        attack(counter, problem.images, problem.labels)
+        self.assertEqual(counter.calls, 1 + 23)
+        counter.calls = 0
+        attack = attack.replace(epsilon=0.5)
+        adversarial = attack(counter, problem.images, problem.labels)
+        self.assertTrue(problem.broken(adversarial).all())
+        self.assertLess(counter.calls, 20)
+
+    def test_broken_images_are_not_changed_any_more(self):
+        problem = Linear(2)
+        epsilon = problem.epsilons("linf")[1]
+        # With one schedule, the second run goes on from the first.
+        schedule = Square(queries=200).areas()
+        with mock.patch.object(Square, "areas", lambda _: schedule):
+            results = [
+                Square(epsilon=epsilon, queries=queries)(
+                    problem.model, problem.images, problem.labels, SEED
+                )
+                for queries in (20, 200)
+            ]
+        first = problem.broken(results[0])
+        self.assertGreater(first.sum(), 3)
+        self.assertAllEqual(results[0][first], results[1][first])
+        self.assertAllEqual(problem.broken(results[1])[first], first[first])
+
+    def test_the_loss_never_falls(self):
+        model, images, labels = problems.network()
+        attack = Square(epsilon=0.01, norm="l2", queries=30)
+        value = attack.objective(labels, model(images))
+        adversarial = attack(model, images, labels, SEED)
+        self.assertGreater(
+            tf.reduce_mean(attack.objective(labels, model(adversarial))),
+            tf.reduce_mean(value),
+        )
+
+    def test_misclassified_images_are_returned_as_they_are(self):
+        problem = Linear(2)
+        labels = np.where(np.arange(40) < 5, 1 - problem.labels, problem.labels)
+        adversarial = Square(queries=5)(problem.model, problem.images, labels)
+        self.assertAllEqual(adversarial[:5], problem.images[:5])
+        self.assertNotAllClose(adversarial[5:], problem.images[5:])
+
+    @parameterized.parameters("linf", "l2")
+    def test_the_same_seed_gives_the_same_images(self, norm):
+        model, images, labels = problems.network()
+        attack = Square(epsilon=0.02, norm=norm, queries=10)
+        first = attack(model, images, labels, SEED)
+        self.assertAllEqual(first, attack(model, images, labels, SEED))
+        self.assertNotAllClose(first, attack(model, images, labels, (1, 3)))
+
+    @parameterized.parameters("linf", "l2")
+    def test_the_image_of_one_example_does_not_depend_on_the_others(self, norm):
+        model, images, labels = problems.network()
+        attack = Square(epsilon=0.03, norm=norm, queries=20)
+        run = compiled(attack, model)
+        together = run(images, labels, SEED)
+        alone = run(images[:8], labels[:8], SEED)
+        self.assertAllClose(together[:8], alone, atol=1e-5)
+
+    def test_more_restarts_break_what_fewer_do(self):
+        model, images, labels = problems.network()
+        attack = Square(epsilon=0.03, queries=10)
+        missed = []
+        for restarts in (1, 5):
+            many = attack.replace(restarts=restarts)
+            adversarial = compiled(many, model)(images, labels, SEED)
+            missed.append(np.argmax(model(adversarial), 1) != labels)
+        self.assertAllEqual(missed[0] & ~missed[1], np.zeros(32, bool))
+        self.assertGreater(missed[1].sum(), missed[0].sum())
+
+    def test_labels_of_a_targeted_attack_are_reached(self):
+        problem = Linear(3)
+        targets = (problem.labels + 1) % 3
+        attack = Square(epsilon=0.5, queries=200, targeted=True)
+        adversarial = compiled(attack, problem.model)(
+            problem.images, targets, SEED
+        )
+        predicted = np.argmax(problem.model(adversarial), 1)
+        self.assertGreater(np.mean(predicted == targets), 0.9)
+
+    def test_leaves_weights_and_batch_statistics_unchanged(self):
+        model, images, labels = problems.network()
+        before = model.get_weights()
+        Square(queries=5)(model, images, labels)
+        self.assertAllClose(before, model.get_weights(), rtol=0, atol=0)
+
+    @parameterized.parameters("linf", "l2")
+    def test_tracing_does_not_grow_with_queries_or_restarts(self, norm):
+        model, images, labels = problems.network()
+
+        def size(factor):
+            attack = Square(queries=10 * factor, restarts=2 * factor, norm=norm)
+            return problems.operations(attack, model, images, labels)
+
+        self.assertEqual(size(1), size(100))
+
+    @parameterized.parameters("linf", "l2")
+    def test_memory_is_linear_in_the_batch(self, norm):
+        problem = Linear(2, batch=37)
+        shapes = list(
+            problems.shapes(
+                Square(norm=norm),
+                problem.model,
+                problem.images,
+                problem.labels,
+            )
+        )
+        self.assertGreater(sum(37 in shape for shape in shapes), 10)
+        self.assertEqual([s for s in shapes if s.count(37) > 1], [])
+
+    def test_compiled_with_xla_it_is_as_strong(self):
+        problem = Linear(2, shape=(8, 8, 1), smooth=True)
+        epsilon = problem.epsilons("l2")[1]
+        attack = Square(epsilon=epsilon, norm="l2", queries=500)
+        counts = [
+            problem.broken(
+                compiled(attack, problem.model, jit_compile)(
+                    problem.images, problem.labels, SEED
+                )
+            ).sum()
+            for jit_compile in (False, True)
+        ]
+        self.assertAllClose(*counts, atol=2)
+
+    def test_images_without_height_and_width_are_refused(self):
+        problem = Linear(2, shape=(16,))
+        with self.assertRaisesRegex(
+            ValueError,
+            r"`images` must have the shape \(batch, height, width, channels\)."
+            r" Received shape \(40, 16\)",
+        ):
+            Square()(problem.model, problem.images, problem.labels)
+
+    def test_label_is_the_name(self):
+        self.assertEqual(Square().label, "Square")
+
+    def test_survives_saving(self):
+        attack = Square(norm="l2", queries=7, p_init=0.3)
+        config = keras.saving.serialize_keras_object(attack)
+        self.assertEqual(attack, keras.saving.deserialize_keras_object(config))
+
+    @parameterized.parameters(
+        ({"epsilon": 0}, "`epsilon` must be greater than 0. .*epsilon=0"),
+        ({"queries": 0}, "`queries` must be at least 1. Received: queries=0"),
+        ({"p_init": 0}, "`p_init` must be greater than 0. .*p_init=0"),
+        ({"p_init": 2}, r"`p_init` must lie in \[0, 1\]. Received: p_init=2"),
+    )
+    def test_bad_values_are_refused(self, arguments, message):
+        with self.assertRaisesRegex(ValueError, message):
+            Square(**arguments)

@@ -4,142 +4,88 @@ Most follow Carlini et al., 2019 (arXiv 1902.06705) and the flags of AutoAttack
 (Croce and Hein, 2020, arXiv 2003.01690).
 """
 
-import dataclasses
 import math
 
 import numpy as np
 import tensorflow as tf
 
-from keras_sat.attacks import PGD
 from keras_sat.attacks import losses
-from keras_sat.attacks.attack import input_gradient
-from keras_sat.report import MISCLASSIFIED
-from keras_sat.report import Warning
+from keras_sat.report import Finding
 from keras_sat.report import wilson_interval
+from keras_sat.subject import Subject
 
-RELATIVE_EPSILONS = (0.25, 0.5, 1.0, 2.0, 4.0)
-STEPS = (1, 2, 5, 10, 20, 50)
-BLACK_BOX = ("Square",)
-HALF_WIDTH = 0.03
-TOLERANCE = 0.02
+__all__ = [
+    "Subject",
+    "black_box_beats_white_box",
+    "few_images",
+    "find_warnings",
+    "images_needed",
+    "images_out_of_range",
+]
 
+BLACK_BOX = "Square"
+# Of the 95% interval.
+HALF_WIDTH, QUANTILE = 0.03, 1.959964
+# Share of images, and of the width of the range, that say nothing.
+TOLERANCE, ROUNDING = 0.02, 1e-4
+
+# From each name to what it means and what to do.
 TEXTS = {
     "randomised_predictions": (
-        "The attacks average over nothing, so they attack one draw of many.",
+        "Attacks that do not average over draws follow the gradient of one of "
+        "many.",
         "Switch the randomness off, or evaluate with attacks='rand'.",
     ),
     "probabilities_as_logits": (
-        "The softmax of probabilities is flat: gradients of the cross-entropy "
+        "The cross-entropy applies a softmax to probabilities: its gradients "
         "nearly vanish.",
         "Remove the softmax at the end of the model.",
     ),
     "zero_gradients": (
         "Gradient attacks stand still on these images, however weak the model.",
-        "Trust only the black-box attack, and look for saturated or "
-        "non-differentiable operations.",
+        "Trust black-box attacks only, and look for saturated or "
+        "non-differentiable operations; where the margin has gradients, use "
+        "attacks on it or on the DLR loss.",
     ),
     "non_finite_gradients": (
         "Gradient attacks lose their way on these images.",
-        "Look for overflow in the model; evaluate it in float32.",
+        "Look for overflow, divisions by 0 and roots of 0 in the model; "
+        "evaluate it in float32.",
     ),
     "black_box_beats_white_box": (
-        "An attack that sees no gradients should find nothing new: the "
-        "gradients are masked.",
-        "Run Square with more queries, and an attack adapted to the model.",
+        "An attack that sees no gradients should find nothing new: they may be "
+        "masked.",
+        "Use stronger gradient attacks, then Square with more queries and an "
+        "attack adapted to the model.",
     ),
     "not_converged": (
         "A longer attack still finds more: the number is too kind.",
         "Use more steps or restarts, or the standard attacks.",
     ),
     "robust_at_huge_epsilon": (
-        "In so large a ball every image can become any other: the attack "
+        "In so large a ball every image can become a grey one: the attack "
         "fails, not the perturbation.",
         "Look for masked gradients.",
     ),
     "catastrophic_overfitting": (
-        "The model learned to fool the single-step attack of its training.",
+        "The model learned to fool the single step of its training.",
         "Train with more steps, a smaller step, or stop earlier.",
     ),
     "batch_statistics": (
-        "The prediction of an image depends on the images beside it: batch "
-        "normalization runs in training mode.",
+        "The prediction for an image depends on the images beside it, as if "
+        "batch normalization ran in training mode.",
         "Call the model with training=False.",
     ),
     "images_out_of_range": (
-        "The attack moves such pixels into the range, beyond the ball.",
+        "They are clipped first: the accuracies are not those of the images as "
+        "given.",
         "Clip the images where they are made.",
     ),
     "few_images": (
-        f"The 95% interval is wider than +-{100 * HALF_WIDTH:.0f} points.",
+        "Models whose accuracies lie nearer together cannot be told apart.",
         "Evaluate more images before comparing models.",
     ),
 }
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Subject:
-    """A model and the few images that the experiments use.
-
-    Args:
-        predict: function from images to float32 logits.
-        images: float32 tensor `(count, ...)` in `value_range`.
-        labels: int32 tensor `(count,)`.
-        withstood: bool array `(count,)`. Which images no attack broke.
-        epsilon: float > 0. Radius of the attacks, as a fraction of the range.
-        norm: str. `"linf"` or `"l2"`.
-        value_range: pair of floats.
-        seed: int32 tensor `(2,)`.
-    """
-
-    predict: object
-    images: tf.Tensor
-    labels: tf.Tensor
-    withstood: np.ndarray
-    epsilon: float
-    norm: str
-    value_range: tuple
-    seed: tf.Tensor
-
-    def withstands(self, **options):
-        """Which images PGD does not break, bool `(count,)`."""
-        options = {
-            "epsilon": self.epsilon,
-            "norm": self.norm,
-            "value_range": self.value_range,
-        } | options
-        steps = options.setdefault("steps", 20)
-        options.setdefault("step_size", 2.5 * options["epsilon"] / steps)
-        return _attacked(PGD(**options), self)
-
-    def accuracy_by_epsilon(self):
-        """Accuracy after PGD-20, by radius; at 0 without attack."""
-        right = tf.argmax(self.predict(self.images), -1, tf.int32)
-        curve = {0.0: float(np.mean(right == self.labels))}
-        for factor in RELATIVE_EPSILONS:
-            epsilon = factor * self.epsilon
-            if self.norm == "linf" and epsilon > 1:
-                break
-            curve[epsilon] = float(np.mean(self.withstands(epsilon=epsilon)))
-        return curve
-
-    def accuracy_by_steps(self):
-        """Accuracy after PGD, by number of steps."""
-        return {
-            float(steps): float(np.mean(self.withstands(steps=steps)))
-            for steps in STEPS
-        }
-
-
-def _attacked(attack, subject):
-    adversarial = attack(
-        subject.predict, subject.images, subject.labels, subject.seed
-    )
-    predicted = tf.argmax(subject.predict(adversarial), -1, tf.int32)
-    return np.array(predicted == subject.labels)
-
-
-def _warning(name, found):
-    return Warning(name, found, *TEXTS[name])
 
 
 def find_warnings(subject, curves):
@@ -150,116 +96,134 @@ def find_warnings(subject, curves):
         curves: dict with `subject.accuracy_by_steps()` as `"steps"`.
 
     Returns:
-        List of `Warning`.
+        List of `Finding`.
     """
+    longer = subject.withstands(
+        among=subject.withstood,
+        steps=100,
+        restarts=2,
+        step_size=subject.epsilon / 10,
+    )
+    fooled = subject.withstood & ~longer
     found = [
-        _randomised_predictions(subject),
+        *_unsteady_predictions(subject),
         _probabilities_as_logits(subject),
-        *_bad_gradients(subject),
-        _not_converged(subject),
+        _zero_gradients(subject, fooled),
+        _non_finite_gradients(subject),
+        _not_converged(fooled),
         _robust_at_huge_epsilon(subject),
-        _catastrophic_overfitting(curves["steps"]),
-        _batch_statistics(subject),
+        _catastrophic_overfitting(subject, curves["steps"]),
     ]
     return [warning for warning in found if warning is not None]
 
 
-def _randomised_predictions(subject):
-    one, two = (subject.predict(subject.images) for _ in range(2))
-    spread = float(tf.reduce_max(tf.abs(one)))
-    difference = float(tf.reduce_max(tf.abs(one - two)))
-    if difference > 1e-3 * max(spread, 1e-12):
-        return _warning(
-            "randomised_predictions",
-            f"The same images gave logits that differ by {difference:.3g}.",
+def _unsteady_predictions(subject):
+    """Those that change from call to call, else from batch to batch."""
+    once, again = subject.outputs(), subject.outputs()
+    scale = float(np.max(np.abs(once)))
+    with np.errstate(invalid="ignore"):
+        noise = float(np.max(np.abs(once - again)))
+    if noise > 1e-3 * scale:
+        if not subject.averaged:
+            yield _warning(
+                "randomised_predictions",
+                f"The logits of the same images differ by up to {noise:.3g}.",
+            )
+        return
+    # Beside itself only.
+    alone = subject.predict(tf.repeat(subject.images[:1], 2, axis=0))[0]
+    with np.errstate(invalid="ignore"):
+        difference = float(np.max(np.abs(alone - once[0])))
+    if difference > 2e-2 * scale:
+        yield _warning(
+            "batch_statistics",
+            f"The logits of an image differ by {difference:.3g} between two "
+            "batches.",
         )
-    return None
 
 
 def _probabilities_as_logits(subject):
-    outputs = subject.predict(subject.images)
-    sums = tf.reduce_sum(outputs, axis=-1)
-    if np.allclose(sums, 1, atol=1e-3) and np.min(outputs) >= 0:
-        return _warning(
-            "probabilities_as_logits", "The outputs sum to 1 for every image."
-        )
-    return None
-
-
-def _bad_gradients(subject):
-    def loss(images):
-        logits = subject.predict(images)
-        return losses.cross_entropy(subject.labels, logits)
-
-    gradient = input_gradient(loss, subject.images)[1]
-    gradient = np.reshape(gradient, (len(gradient), -1))
-    finite = np.isfinite(gradient).all(axis=1)
-    zero = (gradient == 0).all(axis=1)
-    warnings = []
-    if zero.any():
-        found = f"{np.mean(zero):.1%} of the images have a gradient of zero."
-        warnings.append(_warning("zero_gradients", found))
-    if not finite.all():
-        found = f"{np.mean(~finite):.1%} of the images have no finite gradient."
-        warnings.append(_warning("non_finite_gradients", found))
-    return warnings
-
-
-def _not_converged(subject):
-    longer = subject.withstands(
-        steps=100,
-        restarts=2,
-        loss="margin",
-        step_size=subject.epsilon / 10,
+    # On noise as well: confident logits may happen to sum to 1.
+    noise = tf.random.stateless_uniform(
+        subject.images[:1].shape, subject.seed, *subject.value_range
     )
-    rest = np.mean(longer & subject.withstood)
-    fall = np.mean(subject.withstood) - rest
-    if fall > TOLERANCE:
-        return _warning(
-            "not_converged",
-            f"PGD with 100 steps and 2 restarts takes {100 * fall:.1f} more "
-            "points.",
-        )
-    return None
+    outputs = np.concatenate([subject.outputs(), subject.predict(noise)])
+    if outputs.min() < 0 or not np.allclose(outputs.sum(-1), 1, atol=1e-2):
+        return None
+    return _warning(
+        "probabilities_as_logits", "The outputs sum to 1 for every image."
+    )
+
+
+def _zero_gradients(subject, fooled):
+    """Gradients that are 0 where it matters.
+
+    The cross-entropy of very confident predictions has none either. That is
+    no fault of the model, and matters only where the attacks overlooked what
+    the margin, which has some, leads to.
+
+    Args:
+        subject: `Subject`.
+        fooled: bool array `(count,)`. The images that a long attack on the
+            margin breaks, unlike the attacks of the evaluation.
+    """
+    flat, flat_margin = (
+        (subject.gradients(loss) == 0).all(axis=1)
+        for loss in (losses.cross_entropy, losses.margin)
+    )
+    if not _is_notable(flat_margin | (flat & fooled)):
+        return None
+    return _warning(
+        "zero_gradients",
+        f"The gradient of the cross-entropy is 0 on {np.mean(flat):.1%} of the "
+        f"images, that of the margin on {np.mean(flat_margin):.1%}.",
+    )
+
+
+def _non_finite_gradients(subject):
+    finite = np.isfinite(subject.gradients(losses.cross_entropy)).all(axis=1)
+    finite &= np.isfinite(subject.gradients(losses.margin)).all(axis=1)
+    if finite.all():
+        return None
+    return _warning(
+        "non_finite_gradients",
+        f"The gradient is not finite on {np.mean(~finite):.1%} of the images.",
+    )
+
+
+def _not_converged(fooled):
+    if not _is_notable(fooled):
+        return None
+    return _warning(
+        "not_converged",
+        f"PGD on the margin, with 100 steps and 2 restarts, breaks "
+        f"{np.mean(fooled):.1%} of the images after all attacks.",
+    )
 
 
 def _robust_at_huge_epsilon(subject):
     """Half of the range: every image can become a grey one."""
-    size = math.prod(subject.images.shape[1:])
-    epsilon = 0.5 if subject.norm == "linf" else 0.5 * math.sqrt(size)
-    left = np.mean(subject.withstands(epsilon=epsilon, steps=50))
-    if left > TOLERANCE:
-        return _warning(
-            "robust_at_huge_epsilon",
-            f"{left:.1%} of the images withstand PGD-50 at epsilon "
-            f"{epsilon:.3g}.",
-        )
-    return None
+    epsilon = 0.5
+    if subject.norm == "l2":
+        epsilon *= math.sqrt(math.prod(subject.images.shape[1:]))
+    epsilon = max(epsilon, subject.epsilon)
+    left = subject.withstands(epsilon=epsilon, steps=50, restarts=2)
+    if not _is_notable(left):
+        return None
+    return _warning(
+        "robust_at_huge_epsilon",
+        f"{np.mean(left):.1%} of the images withstand PGD-50 at epsilon "
+        f"{epsilon:.3g}.",
+    )
 
 
-def _catastrophic_overfitting(by_steps):
+def _catastrophic_overfitting(subject, by_steps):
     single, several = by_steps[1.0], by_steps[10.0]
-    if single > 0.2 and several < 0.5 * single:
+    # Where ten steps break most images of a plain model, one breaks half.
+    if single > np.mean(subject.right) / 1.5 and several < single / 4:
         return _warning(
             "catastrophic_overfitting",
             f"{single:.1%} accuracy after one step, {several:.1%} after ten.",
-        )
-    return None
-
-
-def _batch_statistics(subject):
-    together = subject.predict(subject.images)[:1]
-    # Beside itself only, so that the batch keeps its shape.
-    alone = subject.predict(tf.repeat(subject.images[:1], 2, axis=0))[:1]
-    again = subject.predict(subject.images)[:1]
-    difference = float(tf.reduce_max(tf.abs(together - alone)))
-    noise = float(tf.reduce_max(tf.abs(together - again)))
-    scale = float(tf.reduce_max(tf.abs(together)))
-    if difference > 2 * noise + 1e-2 * scale:
-        return _warning(
-            "batch_statistics",
-            f"The logits of one image differ by {difference:.3g} between two "
-            "batches.",
         )
     return None
 
@@ -272,48 +236,82 @@ def black_box_beats_white_box(outcomes, attacks):
         attacks: labels of the attacks.
 
     Returns:
-        `Warning` or `None`.
+        `Finding` or `None`.
     """
-    black = [i for i, name in enumerate(attacks) if name in BLACK_BOX]
-    if not any(i for i in black):
+    black = [name.split(" #")[0] == BLACK_BOX for name in attacks]
+    if all(black):
         return None
-    share = np.mean(np.isin(outcomes, [i for i in black if i > 0]))
-    if share > 0.002 and share * len(outcomes) >= 2:
-        return _warning(
-            "black_box_beats_white_box",
-            f"Square broke {share:.2%} of the images after the gradient "
-            "attacks had failed on them.",
-        )
-    return None
+    first = black.index(False)
+    late = [i for i, is_black in enumerate(black) if is_black and i > first]
+    broken = np.isin(outcomes, late)
+    if np.sum(broken) < 2 or np.mean(broken) < 0.002:
+        return None
+    return _warning(
+        "black_box_beats_white_box",
+        f"{BLACK_BOX} broke {np.mean(broken):.2%} of the images after the "
+        "gradient attacks had failed on them.",
+    )
 
 
 def few_images(robust_accuracy, count):
-    """Warning if the interval around the robust accuracy is wide."""
+    """Warning if the interval around the robust accuracy is wide.
+
+    Args:
+        robust_accuracy: float in `[0, 1]`.
+        count: int >= 1. Number of images.
+
+    Returns:
+        `Finding` or `None`.
+    """
     low, high = wilson_interval(robust_accuracy, count)
     if high - low <= 2 * HALF_WIDTH:
         return None
-    needed = math.ceil(
-        1.96**2
-        * max(robust_accuracy * (1 - robust_accuracy), 0.01)
-        / HALF_WIDTH**2
-    )
     return _warning(
         "few_images",
-        f"{count} images; about {needed} are needed for +-"
-        f"{100 * HALF_WIDTH:.0f} points.",
+        f"The 95% interval of {count} images is {100 * (high - low):.1f} "
+        f"points wide; {images_needed(robust_accuracy)} would give "
+        f"{200 * HALF_WIDTH:.0f}.",
     )
+
+
+def images_needed(share, half_width=HALF_WIDTH):
+    """How many images narrow the 95% interval (Wilson) of a share.
+
+    Args:
+        share: float in `[0, 1]`. What is observed.
+        half_width: float in `(0, 0.5)`. Half of the width of the interval.
+    """
+    # Half of Wilson's width, squared, is (b t + t^2 / 4) / (1 + t)^2 with the
+    # variance b and t = QUANTILE^2 / count.
+    b, w = share * (1 - share), half_width**2
+    a = 1 / 4 - w
+    t = (math.sqrt((b - 2 * w) ** 2 + 4 * a * w) - (b - 2 * w)) / (2 * a)
+    return math.ceil(QUANTILE**2 / t)
 
 
 def images_out_of_range(excess, count):
-    """Warning if images left the range by as much as rounding does not."""
-    if not count:
+    """Warning if images left the range by more than rounding does.
+
+    Args:
+        excess: float >= 0. The most, as a fraction of the width of the range.
+        count: int. How many images left it.
+
+    Returns:
+        `Finding` or `None`.
+    """
+    if not count or excess <= ROUNDING:
         return None
     return _warning(
         "images_out_of_range",
-        f"{count} images leave `value_range` by up to {excess:.3g}.",
+        f"{count} images leave `value_range` by up to {excess:.3g} of its "
+        "width.",
     )
 
 
-def is_misclassified(outcomes):
-    """Which outcomes mean that the clean image was not classified right."""
-    return outcomes == MISCLASSIFIED
+def _is_notable(mask):
+    """Whether enough images are meant for it not to be a chance."""
+    return np.sum(mask) > 1 and np.mean(mask) > TOLERANCE
+
+
+def _warning(name, found):
+    return Finding(name, found, *TEXTS[name])

@@ -354,6 +354,10 @@ def _diagnosed(report, evaluator, ensemble, sample, excess):
             norm=report.norm,
             value_range=evaluator.value_range,
             seed=tf.constant([report.seed % 2**31, 1], tf.int32),
+            averaged=any(
+                getattr(attack, "expectation_steps", 1) > 1
+                for attack in ensemble.attacks
+            ),
         )
         curves = {
             "epsilon": subject.accuracy_by_epsilon(),

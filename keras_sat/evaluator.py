@@ -82,9 +82,7 @@ class Evaluator:
         self.strategy = current_strategy(model)
         self.jit_compile = _use_xla(jit_compile)
         self.predict = inference(model)
-        self._logits = tf.function(
-            self.predict, autograph=False, reduce_retracing=True
-        )
+        self._logits = tf.function(self.predict, autograph=False)
 
     def read(self, dataset, batch_size):
         """Checked batches.
@@ -119,7 +117,10 @@ class Evaluator:
     def logits(self, images):
         """Logits of float32 images, as an array of checked shape."""
         with self.strategy.scope():
-            logits = np.asarray(self._logits(images))
+            # For batches of any size, so that it is traced once.
+            spec = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
+            function = self._logits.get_concrete_function(spec)
+            logits = np.asarray(function(tf.convert_to_tensor(images)))
         if logits.ndim != 2 or len(logits) != len(images):
             self._refuse_outputs(logits, "(batch, num_classes)")
         if logits.shape[1] < 2:

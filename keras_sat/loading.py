@@ -20,7 +20,7 @@ def load_classifier(path):
     Returns:
         A `keras.Model`, or, from a SavedModel, a function from float images
         `(batch, height, width, channels)` to logits `(batch, num_classes)`,
-        with a list `variables`.
+        with the attributes `variables` and `input_shape`.
 
     Raises:
         ValueError: If `path` holds neither, or if the SavedModel has no
@@ -67,6 +67,7 @@ class SavedClassifier:
             specs = [f"{s.dtype.name} {s.shape}" for s in inputs.values()]
             self._refuse(path, f"a signature that takes {specs}")
         self._input = next(iter(inputs))
+        self.input_shape = tuple(inputs[self._input].shape)
         outputs = self._signature.structured_outputs
         if len(outputs) > 1 and "logits" not in outputs:
             self._refuse(path, f"a signature that returns {sorted(outputs)}")

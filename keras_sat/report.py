@@ -1,22 +1,27 @@
 """What an evaluation of robustness found."""
 
 import dataclasses
+import io
 import json
 import math
 import os
+import pathlib
+import zipfile
+import zlib
 
 import numpy as np
 
 from keras_sat import checks
 from keras_sat import files
-from keras_sat import plots
+from keras_sat import presentation
 
 MISCLASSIFIED = -1
-PERCENT = 100
+# Of the files; to be raised when `load` can no longer read older ones.
+FORMAT = "keras_sat robustness report 1"
 
 
 @dataclasses.dataclass(frozen=True)
-class Warning:
+class Finding:
     """A reason to doubt the number, with what it means and what to do.
 
     Args:
@@ -52,11 +57,16 @@ class RobustnessReport:
         seed: int. What the randomness of the attacks came from.
         settings: dict. The configuration of each attack.
         versions: dict of str. keras_sat, Keras and TensorFlow.
-        warnings: tuple of `Warning`.
+        warnings: tuple of `Finding`. Reasons to doubt the number.
         curves: dict. `"epsilon"` and `"steps"`: accuracies on a part of the
-            images, by size and by number of steps of PGD.
+            images, by radius and by number of steps of PGD. Empty if no
+            experiments were made.
         seconds: float. How long the attacks took.
-        examples: dict of arrays, or `None`. A few images before and after.
+        examples: dict of arrays, or `None`. A few images before and after, as
+            arguments of `plots.perturbation_grid`.
+
+    Raises:
+        ValueError: If `labels` and `outcomes` do not go together.
     """
 
     labels: np.ndarray
@@ -71,6 +81,17 @@ class RobustnessReport:
     curves: dict = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     examples: dict | None = None
+
+    def __post_init__(self):
+        for name in ("labels", "outcomes"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        object.__setattr__(self, "attacks", tuple(self.attacks))
+        object.__setattr__(self, "warnings", tuple(self.warnings))
+        last = len(self.attacks)
+        _check_ids("labels", self.labels, self.outcomes.size, 0, math.inf)
+        _check_ids(
+            "outcomes", self.outcomes, self.labels.size, MISCLASSIFIED, last
+        )
 
     @property
     def num_images(self):
@@ -106,12 +127,11 @@ class RobustnessReport:
         table = {}
         for label in np.unique(self.labels):
             outcomes = self.outcomes[self.labels == label]
+            robust = outcomes == len(self.attacks)
             table[int(label)] = {
                 "images": len(outcomes),
                 "clean_accuracy": float(np.mean(outcomes != MISCLASSIFIED)),
-                "robust_accuracy": float(
-                    np.mean(outcomes == len(self.attacks))
-                ),
+                "robust_accuracy": float(np.mean(robust)),
             }
         return table
 
@@ -121,51 +141,43 @@ class RobustnessReport:
         return self._content() == other._content()
 
     def __str__(self):
-        low, high = self.interval
-        rows = [("clean", self.clean_accuracy, None)]
-        before = self.clean_accuracy
-        for attack, accuracy in self.accuracy_after.items():
-            rows.append((f"after {attack}", accuracy, accuracy - before))
-            before = accuracy
-        rows.append(("worst case", self.robust_accuracy, None))
-        lines = [
-            f"Robustness of {self.num_images} images, {self.norm} ball of "
-            f"epsilon {_fraction(self.epsilon)}",
-            "",
-        ]
-        for name, accuracy, change in rows:
-            line = f"  {name:<18}{PERCENT * accuracy:6.2f} %"
-            if change is not None:
-                line += f"  ({PERCENT * change:+.2f})"
-            lines.append(line)
-        lines.append(
-            f"  95% interval      {PERCENT * low:6.2f} % to "
-            f"{PERCENT * high:.2f} %"
-        )
-        lines.append("")
-        lines += [f"  ! {warning}" for warning in self.warnings]
-        lines += [] if self.warnings else ["  No warnings."]
-        return "\n".join(lines)
+        return presentation.text(self)
 
     def save(self, directory):
-        """Writes `report.json`, `report.md` and pictures.
+        """Writes `report.json`, `report.md`, examples and pictures.
+
+        A file is replaced by a whole new one or stays as it is. A report that
+        was saved there before is there until the new one is.
 
         Args:
             directory: str or path-like. Made if missing.
 
         Raises:
-            ImportError: If matplotlib is missing; the files that need none are
-                written before.
+            ImportError: If matplotlib is missing and there is something to
+                draw. All other files are written before.
+            OSError: If the files cannot be written.
         """
-        os.makedirs(directory, exist_ok=True)
-        path = os.path.join(directory, "report.json")
+        folder = pathlib.Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
         content = self._content() | {"seconds": self.seconds}
-        files.write_text(path, json.dumps(content, indent=1))
-        files.write_text(os.path.join(directory, "report.md"), self._markdown())
-        if self.examples is not None:
-            path = os.path.join(directory, "examples.npz")
-            files.write(path, lambda file: np.savez(file, **self.examples))
-        self._plot(directory)
+        name = content["examples"]
+        if name:
+            files.write(folder / name, lambda f: f.write(self._packed()))
+        # It names the examples that it goes with, so that the two can be
+        # replaced one after the other.
+        text = json.dumps(content, indent=1, default=_plain)
+        files.write_text(folder / "report.json", text)
+        pictures = presentation.pictures(self)
+        text = presentation.markdown(self, pictures)
+        files.write_text(folder / "report.md", text)
+        # What is left of an older report would pass for a part of this one.
+        for path in folder.glob("examples_*.npz"):
+            if path.name != name:
+                path.unlink()
+        for name in presentation.PICTURES:
+            (folder / name).unlink(missing_ok=True)
+        for name, draw in pictures.items():
+            files.write(folder / name, draw().savefig)
 
     @classmethod
     def load(cls, directory):
@@ -174,52 +186,62 @@ class RobustnessReport:
         Args:
             directory: str or path-like.
 
+        Returns:
+            A report equal to the saved one.
+
         Raises:
-            ValueError: If it holds no report.
+            ValueError: If it holds no report, or a damaged one.
         """
-        path = os.path.join(directory, "report.json")
-        if not os.path.exists(path):
-            checks.refuse(
-                "directory", "hold a saved report", os.fspath(directory)
-            )
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-        for derived in (
-            "clean_accuracy",
-            "accuracy_after",
-            "per_class",
-            "robust_accuracy",
-            "interval",
-            "num_images",
-        ):
-            del content[derived]
-        for name in ("labels", "outcomes"):
-            content[name] = np.array(content[name], "int64")
-        content["attacks"] = tuple(content["attacks"])
-        content["warnings"] = tuple(
-            Warning(**warning) for warning in content["warnings"]
+        folder = pathlib.Path(directory)
+        try:
+            text = (folder / "report.json").read_text("utf-8")
+            return cls._parsed(json.loads(text), folder)
+        except FileNotFoundError as error:
+            problem = f"no file {os.path.basename(error.filename)}"
+        except NotADirectoryError:
+            problem = "a file"
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            problem = f"{type(error).__name__}: {error}"
+        except (EOFError, zipfile.BadZipFile) as error:
+            problem = f"damaged examples: {error}"
+        return checks.refuse(
+            "directory",
+            "hold a report as `RobustnessReport.save` writes it",
+            checks.Described(f"{os.fspath(directory)!r} ({problem})"),
         )
+
+    @classmethod
+    def _parsed(cls, content, folder):
+        """The report that `content`, from the JSON file, describes."""
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ValueError("report.json is of another format")
+        names = [field.name for field in dataclasses.fields(cls)]
+        content = {name: content[name] for name in names}
+        content["warnings"] = [Finding(**w) for w in content["warnings"]]
         content["curves"] = {
             kind: {float(x): y for x, y in curve.items()}
             for kind, curve in content["curves"].items()
         }
-        path = os.path.join(directory, "examples.npz")
-        if os.path.exists(path):
-            content["examples"] = dict(np.load(path))
+        if content["examples"]:
+            packed = (folder / content["examples"]).read_bytes()
+            # NumPy leaves a damaged file open, if it is given a path.
+            with np.load(io.BytesIO(packed)) as arrays:
+                content["examples"] = dict(arrays)
         return cls(**content)
 
     def _content(self):
-        """All that is found, in a form that JSON has."""
-        return {
+        """All that was found, as JSON holds it."""
+        content = {
+            "format": FORMAT,
             "num_images": self.num_images,
             "clean_accuracy": self.clean_accuracy,
             "accuracy_after": self.accuracy_after,
             "robust_accuracy": self.robust_accuracy,
-            "interval": list(self.interval),
-            "per_class": {str(k): v for k, v in self.per_class.items()},
+            "interval": self.interval,
+            "per_class": self.per_class,
             "epsilon": self.epsilon,
             "norm": self.norm,
-            "attacks": list(self.attacks),
+            "attacks": self.attacks,
             "settings": self.settings,
             "seed": self.seed,
             "versions": self.versions,
@@ -228,45 +250,20 @@ class RobustnessReport:
                 kind: {str(float(x)): y for x, y in curve.items()}
                 for kind, curve in self.curves.items()
             },
-            "labels": self.labels.tolist(),
-            "outcomes": self.outcomes.tolist(),
+            "examples": None,
+            "labels": self.labels,
+            "outcomes": self.outcomes,
         }
-
-    def _markdown(self):
-        lines = [
-            "# Robustness",
-            "",
-            "```",
-            str(self),
-            "```",
-            "",
-            "| class | images | clean accuracy | robust accuracy |",
-            "|---|---|---|---|",
-        ]
-        for label, row in self.per_class.items():
-            lines.append(
-                f"| {label} | {row['images']} "
-                f"| {PERCENT * row['clean_accuracy']:.2f} % "
-                f"| {PERCENT * row['robust_accuracy']:.2f} % |"
-            )
-        versions = ", ".join(f"{k} {v}" for k, v in self.versions.items())
-        lines += [
-            "",
-            f"Seed {self.seed}, {self.seconds:.0f} s, {versions}.",
-            "",
-        ]
-        return "\n".join(lines)
-
-    def _plot(self, directory):
-        for kind, curve in self.curves.items():
-            path = os.path.join(directory, f"accuracy_by_{kind}.png")
-            label = "epsilon" if kind == "epsilon" else "steps of PGD"
-            plots.robustness_curves({"PGD": curve}, x_label=label, path=path)
         if self.examples is not None:
-            plots.perturbation_grid(
-                **self.examples,
-                path=os.path.join(directory, "examples.png"),
-            )
+            checksum = zlib.crc32(self._packed())
+            content["examples"] = f"examples_{checksum:08x}.npz"
+        return json.loads(json.dumps(content, default=_plain))
+
+    def _packed(self):
+        """The bytes of a file with the examples; the same for the same."""
+        file = io.BytesIO()
+        np.savez(file, **self.examples)
+        return file.getvalue()
 
 
 def wilson_interval(share, count, z=1.959964):
@@ -289,9 +286,24 @@ def wilson_interval(share, count, z=1.959964):
     return max(0.0, middle - spread), min(1.0, middle + spread)
 
 
-def _fraction(epsilon):
-    """`epsilon`, also in grey levels where these are whole."""
-    levels = 255 * epsilon
-    if epsilon and abs(levels - round(levels)) < 1e-6:
-        return f"{epsilon:.5f} ({round(levels)}/255)"
-    return f"{epsilon:.5g}"
+def _check_ids(name, values, size, low, high):
+    """Checks for `size` integers, one or more, from `low` to `high`."""
+    if values.shape != (size,) or not size or values.dtype.kind not in "iu":
+        checks.refuse(
+            name,
+            "be int `(images,)`, one for each image",
+            checks.Described(f"dtype {values.dtype}, shape {values.shape}"),
+        )
+    if values.min() < low or values.max() > high:
+        checks.refuse(
+            name,
+            f"lie in [{low}, {high}]",
+            checks.Described(f"values from {values.min()} to {values.max()}"),
+        )
+
+
+def _plain(value):
+    """What stands in JSON for an array, or for a function in a setting."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return getattr(value, "__qualname__", None) or str(value)

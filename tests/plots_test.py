@@ -114,6 +114,16 @@ class CurvesTest(TestCase):
         band = axis.collections[0].get_paths()[0].vertices[:, 1]
         self.assertAllClose(sorted(set(band)), [0.6, 0.8, 0.9, 1.0])
 
+    def test_the_horizontal_axis_is_named_after_what_it_shows(self):
+        curve = {"relu": {1: 0.6, 50: 0.4}}
+        for options, label in (
+            ({}, "epsilon (fraction of the value range)"),
+            ({"x_label": "steps"}, "steps"),
+        ):
+            (axis,) = plots.robustness_curves(curve, **options).axes
+            self.assertEqual(axis.get_xlabel(), label)
+            self.assertEqual(axis.get_ylabel(), "accuracy")
+
     @parameterized.parameters(
         ({}, "`accuracies` must hold.*Received"),
         ({"relu": {}}, "`accuracies` must hold.*relu"),

@@ -209,7 +209,7 @@ def to_hyperplane(ball, points, gradient, value, value_range):
     Every pixel moves along the steepest ascent (or descent) until it meets the
     border of the range: the change of a pixel is the smaller of `t` times its
     speed and the room it has. The function is concave in `t`, made of straight
-    pieces, so the root is the largest of the roots of the pieces.
+    pieces, so Newton's method from 0 ascends to the root and ends on its piece.
 
     Args:
         ball: the norm that is smallest.
@@ -230,14 +230,26 @@ def to_hyperplane(ball, points, gradient, value, value_range):
     speed = tf.reshape(tf.abs(ball.steepest_ascent(gradient)), flat)
     slope = tf.reshape(tf.abs(gradient), flat) * speed
     arrival = tf.math.divide_no_nan(room, speed)
-    order = tf.argsort(arrival)
-    arrival = tf.gather(arrival, order, batch_dims=1)
-    slope = tf.gather(slope, order, batch_dims=1)
-    arrived = tf.cumsum(slope * arrival, axis=1, exclusive=True)
-    moving = tf.cumsum(slope, axis=1, reverse=True)
     needed = tf.abs(value)[:, tf.newaxis]
-    roots = tf.math.divide_no_nan(needed - arrived, moving)
-    time = tf.reduce_max(roots, axis=1, keepdims=True)
+
+    def newton(_, state):
+        time, _ = state
+        moving = arrival > time
+        rate = tf.where(moving, slope, 0.0)
+        gained = tf.where(moving, 0.0, slope * arrival)
+        rate = tf.reduce_sum(rate, axis=1, keepdims=True)
+        gained = tf.reduce_sum(gained, axis=1, keepdims=True)
+        # On its last piece, where all have arrived, it stays.
+        new = tf.math.divide_no_nan(needed - gained, rate)
+        return tf.maximum(time, new), time
+
+    start = tf.zeros_like(needed)
+    time, _ = repeat(
+        newton,
+        (start, start - 1),
+        flat[1] + 1,
+        until=lambda state: tf.reduce_all(state[0] == state[1]),
+    )
     reachable = tf.reduce_sum(slope * arrival, axis=1, keepdims=True) >= needed
     change = tf.where(reachable, tf.minimum(time * speed, room), room)
     return direction * tf.reshape(change, tf.shape(points))

@@ -1,0 +1,1 @@
+"""Programs that print tables; the tests run none of them."""

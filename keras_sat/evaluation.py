@@ -341,7 +341,9 @@ def _diagnosed(report, evaluator, ensemble, sample, excess):
     warnings = [
         diagnostics.black_box_beats_white_box(report.outcomes, report.attacks),
         diagnostics.few_images(report.robust_accuracy, report.num_images),
-        diagnostics.images_out_of_range(excess.max(), int((excess > 0).sum())),
+        diagnostics.images_out_of_range(
+            excess.max(), int((excess > diagnostics.ROUNDING).sum())
+        ),
     ]
     curves, examples = {}, None
     if report.epsilon:
@@ -358,6 +360,7 @@ def _diagnosed(report, evaluator, ensemble, sample, excess):
                 getattr(attack, "expectation_steps", 1) > 1
                 for attack in ensemble.attacks
             ),
+            batch_size=min(len(sample[0].labels), DIAGNOSED),
         )
         curves = {
             "epsilon": subject.accuracy_by_epsilon(),

@@ -330,7 +330,8 @@ class ResumeTest(TestCase):
             length = generator.randrange(len(content))
             pathlib.Path(self.path).write_bytes(content[:length])
             self.assertEqual(self.run_with_state(), whole)
-            self.assertLen(self.lines(), 1 + 3 * (1 + len(QUICK)))
+            lines = [json.loads(line) for line in self.lines()]
+            self.assertLen(lines, 1 + 3 * (1 + len(QUICK)))
 
     def test_what_is_known_is_not_computed_again(self):
         whole = self.run_with_state()

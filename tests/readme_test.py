@@ -18,7 +18,7 @@ import keras_sat
 from tests.test_case import TestCase
 
 README = pathlib.Path(keras_sat.__file__).parents[1] / "README.md"
-COMMENT = re.compile(r"<!-- in the test: (.+) => (.*) -->\s*")
+COMMENT = re.compile(r"<!-- in the test: ([^\n]+) => ([^\n]*) -->\s*")
 BLOCK = re.compile(f"((?:{COMMENT.pattern})*)```python\n(.*?)```", re.DOTALL)
 TWO_LINES = """\
 model = keras_sat.SATModel(keras_sat.efficientnet("l1", activation="swish"))

@@ -20,9 +20,9 @@ from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
-from keras_sat.evaluation import convergence_curve
+from keras_sat.curves import convergence_curve
+from keras_sat.curves import robustness_curve
 from keras_sat.evaluation import evaluate_robustness
-from keras_sat.evaluation import robustness_curve
 from keras_sat.loading import load_classifier
 from keras_sat.models import efficientnet
 from keras_sat.models import resnet

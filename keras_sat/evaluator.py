@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+import os
 import time
 import zlib
 
@@ -81,6 +82,7 @@ class Evaluator:
         self.seed = seed
         self.strategy = current_strategy(model)
         self.jit_compile = _use_xla(jit_compile)
+        self.num_classes = None
         self.predict = inference(model)
         self._logits = tf.function(self.predict, autograph=False)
 
@@ -97,22 +99,20 @@ class Evaluator:
         """
         checks.integer("batch_size", batch_size)
         stream, size = batches.stream(dataset, batch_size)
-        stream = (
-            self._batch(i, images, labels)
-            for i, (images, labels) in enumerate(stream)
-        )
         first = next(stream, None)
         if first is None:
             described = checks.Described("no batch")
             checks.refuse("dataset", "not be empty", described)
-        logits = self.logits(first.images)
-        if logits.shape[1] <= first.labels.max():
-            checks.refuse(
-                "labels",
-                f"lie in [0, num_classes={logits.shape[1]})",
-                checks.Described(f"class ids up to {first.labels.max()}"),
+        logits = self.logits(self._batch(0, *first).images)
+        self.num_classes = logits.shape[1]
+        # The labels of all batches, this one too, are checked against it.
+        stream = (
+            self._batch(i, images, labels)
+            for i, (images, labels) in enumerate(
+                itertools.chain([first], stream)
             )
-        return itertools.chain([first], stream), size, logits
+        )
+        return stream, size, logits
 
     def logits(self, images):
         """Logits of float32 images, as an array of checked shape."""
@@ -165,12 +165,13 @@ class Evaluator:
                     on_attack(batch)
             yield from group
 
-    def describe(self, attacks, epsilon, batch, logits):
+    def describe(self, attacks, epsilon, adversarial_dir, batch, logits):
         """What must be the same for an evaluation to be continued.
 
         Args:
             attacks: sequence of `Attack`.
             epsilon: float.
+            adversarial_dir: str or path-like, or `None`.
             batch: `Batch`. The first one.
             logits: array. Its logits.
 
@@ -180,6 +181,8 @@ class Evaluator:
         again = self.logits(batch.images)
         stable = np.allclose(logits, again, rtol=1e-3, atol=1e-3)
         return {
+            "adversarial_dir": adversarial_dir
+            and os.path.abspath(adversarial_dir),
             "attacks": [
                 {"class": type(attack).__name__} | attack.get_config()
                 for attack in attacks
@@ -193,7 +196,13 @@ class Evaluator:
         }
 
     def _batch(self, index, images, labels):
-        batches.batch(images, labels, self.value_range, slack=SLACK)
+        batches.batch(
+            images,
+            labels,
+            self.value_range,
+            num_classes=self.num_classes,
+            slack=SLACK,
+        )
         low, high = self.value_range
         images = np.asarray(to_float(images, self.value_range))
         axes = tuple(range(1, images.ndim))
@@ -268,7 +277,10 @@ class Evaluator:
     def _weights(self):
         """A hash of the variables of the model."""
         digest = hashlib.sha256()
-        for variable in getattr(self.model, "variables", ()):
+        # The `weights` of a Keras model, unlike its variables, are without
+        # metrics and seeds.
+        variables = getattr(self.model, "variables", ())
+        for variable in getattr(self.model, "weights", variables):
             digest.update(np.ascontiguousarray(variable).tobytes())
         return digest.hexdigest()
 

@@ -52,6 +52,11 @@ class Journal:
         for entry in lines[1:]:
             self._entries[tuple(entry["key"])] = entry["value"]
 
+    @property
+    def is_new(self):
+        """Whether nothing is remembered yet."""
+        return not self._entries
+
     def get(self, *key):
         """The result of that key, or `None`."""
         return self._entries.get(key)

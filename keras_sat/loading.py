@@ -60,10 +60,7 @@ class SavedClassifier:
             self._refuse(path, f"the signatures {sorted(signatures)}")
         self._signature = signatures[SIGNATURE]
         _, inputs = self._signature.structured_input_signature
-        if (
-            len(inputs) != 1
-            or not next(iter(inputs.values())).dtype.is_floating
-        ):
+        if [spec.dtype.is_floating for spec in inputs.values()] != [True]:
             specs = [f"{s.dtype.name} {s.shape}" for s in inputs.values()]
             self._refuse(path, f"a signature that takes {specs}")
         self._input = next(iter(inputs))

@@ -1,5 +1,6 @@
 """What an evaluation shows and keeps while it runs."""
 
+import glob
 import os
 
 import keras
@@ -15,22 +16,32 @@ class Keeper:
 
     Args:
         directory: str or path-like, or `None`. Made if missing.
+        is_new: bool. Whether the evaluation begins, so that what lies there is
+            of another one.
 
     Raises:
-        ValueError: If it cannot be written to.
+        ValueError: If it cannot be made, or holds images of another evaluation.
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory, is_new):
         self.directory = directory
-        if directory is not None:
-            try:
-                os.makedirs(directory, exist_ok=True)
-            except OSError as error:
-                checks.refuse(
-                    "adversarial_dir",
-                    "be a folder that can be written",
-                    checks.Described(f"{directory!r} ({error.strerror})"),
-                )
+        if directory is None:
+            return
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except OSError as error:
+            checks.refuse(
+                "adversarial_dir",
+                "be a folder that can be written",
+                checks.Described(f"{directory!r} ({error.strerror})"),
+            )
+        if is_new and glob.glob(os.path.join(directory, "batch_*.npz")):
+            checks.refuse(
+                "adversarial_dir",
+                "hold no images of another evaluation",
+                directory,
+                "Empty the folder, or give another one.",
+            )
 
     def path(self, batch):
         """The file of a batch."""

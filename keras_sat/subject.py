@@ -87,16 +87,7 @@ class Subject:
         Returns:
             bool array `(count,)`; false for all that are not attacked.
         """
-        options = {
-            "epsilon": self.epsilon,
-            "norm": self.norm,
-            "value_range": self.value_range,
-            "loss": "margin",
-            "steps": 20,
-        } | options
-        step_size = 2.5 * options["epsilon"] / options["steps"]
-        attack = PGD(**({"step_size": step_size} | options))
-        run = compiled(attack, self.predict)
+        run = compiled(self._pgd(**options), self.predict)
 
         def holds(images, labels, seed):
             found = run(images, labels, seed)
@@ -122,6 +113,45 @@ class Subject:
             float(steps): float(np.mean(self.withstands(steps=steps)))
             for steps in STEPS
         }
+
+    def examples(self, count=8):
+        """A few images before and after PGD-20.
+
+        Args:
+            count: int >= 1.
+
+        Returns:
+            Dict with the arguments of `plots.perturbation_grid`, or `None` if
+            the images cannot be shown.
+        """
+        images, labels = self.images[:count], self.labels[:count]
+        if images.shape.rank != 4 or images.shape[-1] not in (1, 3):
+            return None
+        run = compiled(self._pgd(), self.predict)
+        adversarial = run(images, labels, self.seed)
+        before, after = (
+            np.argmax(self.predict(x), axis=-1) for x in (images, adversarial)
+        )
+        return {
+            "images": np.asarray(images),
+            "adversarial": np.asarray(adversarial),
+            "labels": np.asarray(labels),
+            "clean_predictions": before,
+            "adversarial_predictions": after,
+            "value_range": np.asarray(self.value_range),
+        }
+
+    def _pgd(self, **options):
+        """PGD on the margin; the steps together are 2.5 radii long."""
+        options = {
+            "epsilon": self.epsilon,
+            "norm": self.norm,
+            "value_range": self.value_range,
+            "loss": "margin",
+            "steps": 20,
+        } | options
+        step_size = 2.5 * options["epsilon"] / options["steps"]
+        return PGD(**({"step_size": step_size} | options))
 
     def _in_batches(self, function, indices=None):
         """`function(images, labels, seed)` of all images or some, joined."""

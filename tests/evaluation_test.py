@@ -20,9 +20,9 @@ from keras_sat.attacks import FAB
 from keras_sat.attacks import PGD
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
-from keras_sat.evaluation import convergence_curve
+from keras_sat.curves import convergence_curve
+from keras_sat.curves import robustness_curve
 from keras_sat.evaluation import evaluate_robustness
-from keras_sat.evaluation import robustness_curve
 from keras_sat.report import RobustnessReport
 from keras_sat.sat_model import SATModel
 from tests.attacks import problems
@@ -389,6 +389,23 @@ class ResumeTest(TestCase):
             ):
                 self.run_with_state(state_path=path)
 
+    def test_a_model_that_was_used_in_between_has_the_same_weights(self):
+        model = SATModel(self.problem.model)
+        first = self.run_with_state(model=model)
+        model.evaluate(self.problem.images, self.problem.labels, verbose=0)
+        self.assertEqual(self.run_with_state(model=model), first)
+
+    def test_never_mixes_adversarial_images_of_two_evaluations(self):
+        folder = os.path.join(self.get_temp_dir(), "kept")
+        self.run_with_state(adversarial_dir=folder)
+        for state in (None, self.path + "2"):
+            with self.assertRaisesRegex(
+                ValueError, "`adversarial_dir` must hold no images of another"
+            ):
+                self.run_with_state(adversarial_dir=folder, state_path=state)
+        with self.assertRaisesRegex(ValueError, "has other adversarial_dir"):
+            self.run_with_state(adversarial_dir=folder + "2")
+
     def test_keeps_all_adversarial_images_across_a_cut(self):
         folder = os.path.join(self.get_temp_dir(), "kept")
         self.run_with_state(adversarial_dir=folder)
@@ -495,7 +512,12 @@ class RefusalTest(TestCase):
             "not be empty": [],
             "Undo the normalization": (4 * images - 2, labels),
             "Divide the images by 255": (255 * images, labels),
-            "class ids up to 5": (images, 0 * labels + 5),
+            "class ids from 5 to 5": (images, 0 * labels + 5),
+            "class ids from 6 to 6": [
+                (images, labels),
+                (images, 0 * labels + 6),
+            ],
+            "one probability for each": (images, np.eye(7)[labels]),
             "`labels` must lie": (images, labels - 10),
         }
         for message, data in cases.items():

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "replicas": {"attacks"},
     "diagnostics": {"attacks", "report", "subject"},
     "evaluator": {"attacks", "replicas", "report"},
+    "curves": {"attacks", "evaluation", "evaluator", "journal", "progress"},
     "evaluation": {
         "attacks",
         "diagnostics",

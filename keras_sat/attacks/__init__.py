@@ -5,6 +5,7 @@ from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.auto_attack import AutoAttack
 from keras_sat.attacks.auto_attack import compiled
 from keras_sat.attacks.auto_attack import on_survivors
+from keras_sat.attacks.ensemble import ensemble
 from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.pgd import FGSM
 from keras_sat.attacks.pgd import PGD
@@ -19,5 +20,6 @@ __all__ = [
     "AutoAttack",
     "Square",
     "compiled",
+    "ensemble",
     "on_survivors",
 ]

@@ -248,7 +248,8 @@ def to_hyperplane(ball, points, gradient, value, value_range):
         newton,
         (start, start - 1),
         flat[1] + 1,
-        until=lambda state: tf.reduce_all(state[0] == state[1]),
+        # Not "equal", which a NaN never is.
+        until=lambda state: ~tf.reduce_any(state[0] > state[1]),
     )
     reachable = tf.reduce_sum(slope * arrival, axis=1, keepdims=True) >= needed
     change = tf.where(reachable, tf.minimum(time * speed, room), room)

@@ -46,13 +46,7 @@ def dlr(labels, logits):
     Reference:
     - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
     """
-    if logits.shape[-1] < 3:
-        checks.refuse(
-            "num_classes",
-            "be at least 3 for the DLR loss",
-            logits.shape[-1],
-            "Use the cross-entropy or margin loss.",
-        )
+    _need_classes(3, "DLR", logits)
     right, wrong = _right_and_wrong(class_ids(labels), logits)
     top = tf.math.top_k(logits, 3).values
     return (wrong - right) / (top[:, 0] - top[:, 2] + 1e-12)
@@ -89,13 +83,7 @@ def targeted_dlr(labels, targets, logits):
     Reference:
     - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
     """
-    if logits.shape[-1] < 4:
-        checks.refuse(
-            "num_classes",
-            "be at least 4 for the targeted DLR loss",
-            logits.shape[-1],
-            "Use the cross-entropy or margin loss.",
-        )
+    _need_classes(4, "targeted DLR", logits)
     top = tf.math.top_k(logits, 4).values
     scale = top[:, 0] - (top[:, 2] + top[:, 3]) / 2
     return targeted_margin(labels, targets, logits) / (scale + 1e-12)
@@ -113,6 +101,16 @@ def likely_wrong(labels, logits, count):
     is_right = _is_right(class_ids(labels), logits)
     wrong = tf.where(is_right, -float("inf"), logits)
     return tf.math.top_k(wrong, min(count, num_classes - 1)).indices
+
+
+def _need_classes(count, name, logits):
+    if logits.shape[-1] < count:
+        checks.refuse(
+            "num_classes",
+            f"be at least {count} for the {name} loss",
+            logits.shape[-1],
+            "Use the cross-entropy or margin loss.",
+        )
 
 
 def _pick(logits, ids):

@@ -121,6 +121,17 @@ class FABTest(TestCase):
         )
         self.assertAllEqual(change, tf.zeros_like(points))
 
+    @parameterized.parameters("linf", "l2")
+    def test_one_image_without_a_number_does_not_hold_up_the_others(self, norm):
+        # Newton's method would go on for as many steps as there are pixels.
+        points = tf.fill((2, 512, 512, 1), 0.5)
+        gradient = tf.ones_like(points)
+        value = tf.constant([float("nan"), 512.0])
+        change = to_hyperplane(
+            norms.get(norm), points, gradient, value, (0.0, 1.0)
+        )
+        self.assertAllClose(change[1], tf.fill((512, 512, 1), -1 / 512))
+
     @parameterized.parameters(("linf", None), ("l2", 2))
     def test_stays_in_the_ball_and_in_the_range(self, norm, classes):
         model, images, labels = problems.network()

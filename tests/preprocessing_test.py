@@ -1,0 +1,83 @@
+"""Tests of `keras_sat.preprocessing`."""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from keras_sat import preprocessing
+from tests.test_case import TestCase
+
+# Parts of what the official evaluation makes of one JPEG file.
+REFERENCE = pathlib.Path(__file__).parent / "data" / "eval_preprocessing.npz"
+
+
+class PreprocessingTest(TestCase):
+    @parameterized.parameters(224, 240)
+    def test_images_are_those_of_the_official_evaluation(self, size):
+        with np.load(REFERENCE) as reference:
+            contents = reference["jpeg_bytes"].tobytes()
+            name = f"efficientnet_eval_{size}_float"
+            part, end = (
+                np.clip(reference[f"{name}_{kind}"], 0, 255)
+                for kind in ("every_4th", "last_columns")
+            )
+        crop = preprocessing.decode_center(contents, size, size)
+        image = preprocessing.resize(crop, size, size)
+        self.assertAllClose(image[::4, ::4], part, rtol=0, atol=1e-3)
+        # The colors there depend on how much of the file is decoded.
+        self.assertAllClose(image[:, -2:], end, rtol=0, atol=1e-3)
+        rounded = preprocessing.evaluation_image(contents, size, size)
+        self.assertEqual(rounded.dtype, tf.uint8)
+        self.assertAllEqual(rounded, np.round(image))
+
+    def test_a_decoded_image_has_the_same_centre_but_for_its_border(self):
+        with np.load(REFERENCE) as reference:
+            contents = reference["jpeg_bytes"].tobytes()
+        image = preprocessing.decode(contents)
+        whole = preprocessing.center_crop_and_resize(image, 240, 240)
+        crop = preprocessing.decode_center(contents, 240, 240)
+        part = preprocessing.resize(crop, 240, 240)
+        self.assertAllClose(whole[:, :-2], part[:, :-2], rtol=0, atol=1e-3)
+        self.assertGreater(np.abs(whole[:, -2:] - part[:, -2:]).max(), 1)
+
+    @parameterized.parameters(
+        ((300, 420), (224, 224), 32, [19, 79, 262, 262]),
+        ((420, 300), (224, 224), 32, [79, 19, 262, 262]),
+        ((300, 421), (224, 224), 32, [19, 80, 262, 262]),
+        ((256, 256), (224, 224), 32, [16, 16, 224, 224]),
+        ((224, 224), (224, 224), 0, [0, 0, 224, 224]),
+        ((100, 400), (50, 100), 0, [0, 100, 100, 200]),
+        ((1, 1), (8, 8), 32, [0, 0, 1, 1]),
+    )
+    def test_the_window_is_centred(self, image, result, padding, window):
+        found = preprocessing.center_window(
+            tf.constant([*image, 3]), *result, padding
+        )
+        self.assertAllEqual(found, window)
+
+    def test_without_margin_an_image_of_the_size_stays_as_it_is(self):
+        image = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
+        same = preprocessing.center_crop_and_resize(image, 9, 12, padding=0)
+        self.assertAllEqual(same, image)
+
+    @parameterized.named_parameters(
+        ("jpeg", tf.io.encode_jpeg, 3),
+        ("gray_jpeg", tf.io.encode_jpeg, 1),
+        ("png", tf.io.encode_png, 3),
+        ("png_with_alpha", tf.io.encode_png, 4),
+        ("gray_png", tf.io.encode_png, 1),
+    )
+    def test_every_format_gives_colors_of_the_size(self, encode, channels):
+        image = np.full((30, 50, channels), 100, np.uint8)
+        contents = encode(image)
+        self.assertTrue(preprocessing.has_known_format(contents))
+        result = preprocessing.evaluation_image(contents, 8, 16)
+        self.assertEqual(result.shape, (8, 16, 3))
+        self.assertAllClose(result, np.full((8, 16, 3), 100), atol=1)
+
+    def test_other_bytes_are_no_image(self):
+        contents = tf.constant([b"", b"B", b"<svg>", b"GIF8", b"RIFF1234"])
+        known = preprocessing.has_known_format(contents)
+        self.assertAllEqual(known, [False, False, False, True, True])

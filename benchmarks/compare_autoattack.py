@@ -34,7 +34,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("models", ["convnet", "resnet18"], "Networks.")
 flags.DEFINE_list("norms", ["linf", "l2"], "Norms.")
 flags.DEFINE_integer("epochs", 15, "Epochs of adversarial training.")
-flags.DEFINE_integer("threads", 1, "Threads of PyTorch.")
+flags.DEFINE_integer("threads", 2, "Threads of PyTorch.")
+flags.DEFINE_integer("batch_size", 180, "Images in a batch of this package.")
 flags.DEFINE_list("attacks", list(ALONE), "Attacks to run alone.")
 flags.DEFINE_integer("rounds", 1, "How often AutoAttack is timed.")
 
@@ -158,7 +159,7 @@ def by_us(attack, model, images, labels, norm):
         "standard" if attack == "autoattack" else attack.split(",")[0],
         EPSILONS[norm],
         norm,
-        batch_size=len(images),
+        batch_size=FLAGS.batch_size,
         diagnose=False,
         verbose=0,
     )

@@ -147,7 +147,7 @@ class Evaluator:
                 Replicas(attack, self.model, self.jit_compile)
                 for attack in attacks
             ]
-        count = self.strategy.num_replicas_in_sync
+            count = Replicas.count()
         while group := list(itertools.islice(stream, count)):
             for batch in group:
                 self._classify(batch, len(attacks), journal)

@@ -1,4 +1,7 @@
-"""Attacks on every replica of a `tf.distribute` strategy at once."""
+"""Attacks on several batches at once: one on each replica or processor core."""
+
+import concurrent.futures
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -6,12 +9,17 @@ import tensorflow as tf
 from keras_sat.attacks import compiled
 from keras_sat.attacks import on_survivors
 
+# More batches at a time would need more memory than time they save.
+MOST_THREADS = 4
+
 
 class Replicas:
-    """An attack that is given as many batches at a time as there are replicas.
+    """An attack that is given several batches at a time.
 
     Each replica attacks a whole batch, with its own seed, so that what is found
-    does not depend on how many replicas there are.
+    does not depend on how many replicas there are. Without a strategy and
+    without accelerator, a thread for each of up to four processor cores does
+    it: most operations are too small to be shared between cores.
 
     Args:
         attack: `Attack`.
@@ -26,18 +34,27 @@ class Replicas:
         self._run = compiled(attack, model, jit_compile)
         self._functions = {}
 
+    @staticmethod
+    def count():
+        """How many batches to give at a time, under the current strategy."""
+        if tf.distribute.has_strategy():
+            return tf.distribute.get_strategy().num_replicas_in_sync
+        if any(map(tf.config.list_logical_devices, ("GPU", "TPU"))):
+            return 1
+        return min(os.cpu_count() or 1, MOST_THREADS)
+
     def __call__(self, jobs):
         """Attacks the survivors of some batches.
 
         Args:
-            jobs: list, at most as long as there are replicas, of `images`,
-                `labels`, `seed` and `alive`; see `attacks.on_survivors`.
+            jobs: list, at most as long as `count` says, of `images`, `labels`,
+                `seed` and `alive`; see `attacks.on_survivors`.
 
         Returns:
             List of tensors like the images.
         """
         if self._strategy.num_replicas_in_sync == 1:
-            return [on_survivors(self._run, *job) for job in jobs]
+            return self._on_threads(jobs)
         chosen = [np.flatnonzero(alive) for *_, alive in jobs]
         largest = max(map(len, chosen), default=0)
         if not largest:
@@ -64,6 +81,15 @@ class Replicas:
             adversarial[chosen[i]] = found[i * size : i * size + count]
             results.append(adversarial)
         return results
+
+    def _on_threads(self, jobs):
+        """A thread for each batch; a single one is not sent elsewhere."""
+        if len(jobs) < 2:
+            return [on_survivors(self._run, *job) for job in jobs]
+        with concurrent.futures.ThreadPoolExecutor(len(jobs)) as threads:
+            return list(
+                threads.map(lambda job: on_survivors(self._run, *job), jobs)
+            )
 
     def _dealt(self, inputs):
         """Per-replica images, labels and seeds; some repeat the last batch."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import keras
 import numpy as np
@@ -23,6 +24,7 @@ from keras_sat.attacks import Square
 from keras_sat.curves import convergence_curve
 from keras_sat.curves import robustness_curve
 from keras_sat.evaluation import evaluate_robustness
+from keras_sat.replicas import Replicas
 from keras_sat.report import RobustnessReport
 from keras_sat.sat_model import SATModel
 from tests.attacks import problems
@@ -457,6 +459,33 @@ class ProcessTest(TestCase):
                 RobustnessReport.load(folder / f"{n}{len(jit)}") for n in "12"
             )
             self.assertAllEqual(one.outcomes, two.outcomes)
+
+    @parameterized.parameters("linf", "l2")
+    def test_threads_give_the_report_of_one(self, norm):
+        model, images, labels = self.tiny_classifier()
+        attacks = [
+            APGD(steps=10, loss="dlr", target_classes=2),
+            FAB(steps=10, target_classes=2),
+            Square(queries=50),
+        ]
+        reports = []
+        for cores in 1, 3:
+            with mock.patch.object(os, "cpu_count", return_value=cores):
+                self.assertEqual(Replicas.count(), cores)
+                report = evaluate(
+                    *(model, (images, labels), attacks),
+                    epsilon=0.03 if norm == "linf" else 0.6,
+                    norm=norm,
+                    batch_size=5,
+                )
+                reports.append(report)
+        self.assertLess(reports[0].robust_accuracy, 1)
+        self.assertGreater(reports[0].robust_accuracy, 0)
+        self.assertAllEqual(reports[0].outcomes, reports[1].outcomes)
+
+    def test_no_more_threads_than_memory_allows(self):
+        with mock.patch.object(os, "cpu_count", return_value=64):
+            self.assertEqual(Replicas.count(), 4)
 
     @pytest.mark.large
     def test_memory_does_not_grow_with_the_number_of_images(self):

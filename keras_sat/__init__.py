@@ -24,7 +24,10 @@ from keras_sat.curves import convergence_curve
 from keras_sat.curves import robustness_curve
 from keras_sat.evaluation import evaluate_robustness
 from keras_sat.loading import load_classifier
+from keras_sat.models import activation_sites
+from keras_sat.models import convert_activations
 from keras_sat.models import efficientnet
+from keras_sat.models import load_official_checkpoint
 from keras_sat.models import resnet
 from keras_sat.models import resnext
 from keras_sat.models import wide_resnet

@@ -11,7 +11,9 @@ if keras.backend.backend() != "tensorflow":
 
 from keras_sat import activations
 from keras_sat import data
+from keras_sat import export
 from keras_sat import plots
+from keras_sat import preprocessing
 from keras_sat.activations import SmoothReLU
 from keras_sat.activations import relu_with_gradient_of
 from keras_sat.attacks import APGD
@@ -24,7 +26,10 @@ from keras_sat.curves import convergence_curve
 from keras_sat.curves import robustness_curve
 from keras_sat.evaluation import evaluate_robustness
 from keras_sat.loading import load_classifier
+from keras_sat.models import activation_sites
+from keras_sat.models import convert_activations
 from keras_sat.models import efficientnet
+from keras_sat.models import load_official_checkpoint
 from keras_sat.models import resnet
 from keras_sat.models import resnext
 from keras_sat.models import wide_resnet

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_sat import batches
 from keras_sat import checks
+from keras_sat import export
 from keras_sat.attacks import PGD
 from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
@@ -246,9 +247,29 @@ class SATModel(keras.Model):
         x = self._check_data(x, labelled=False)
         return super().predict(x, *args, **kwargs)
 
-    def export(self, filepath, **kwargs):
-        """Writes the classifier alone, as a SavedModel; see `keras.Model`."""
-        self.model.export(filepath, **kwargs)
+    def export(
+        self, filepath, format="tf_saved_model", verbose=False, **kwargs
+    ):
+        """Writes the classifier alone, for servers.
+
+        Args:
+            filepath: str or path-like. The folder to write; for LiteRT and ONNX
+                a file that ends with `.tflite` or `.onnx`.
+            format: str. `"tf_saved_model"`, or what `keras.Model.export`
+                knows besides, such as `"litert"` and `"onnx"`. Defaults to
+                `"tf_saved_model"`.
+            verbose: bool. Whether Keras prints what it wrote, in other
+                formats. Defaults to `False`.
+            **kwargs: arguments of `keras_sat.export.saved_model`, such as
+                `class_names`; in other formats, those of
+                `keras.Model.export`.
+        """
+        if format == "tf_saved_model":
+            export.saved_model(self, filepath, **kwargs)
+        else:
+            export.other_format(
+                self, filepath, format, verbose=verbose, **kwargs
+            )
 
     def load_weights(self, filepath, **kwargs):
         """Loads weights and the state of training; see `keras.Model`."""

@@ -60,7 +60,8 @@ def load_official_checkpoint(
     """Gives a model the weights of a checkpoint of the official repository.
 
     Nothing is changed unless all weights of the model and all variables of
-    the file have found their counterparts.
+    the file have found their counterparts. Activations without weights leave
+    no trace in a file: that they are the right ones, only its name can tell.
 
     Args:
         model: `keras.Model` from `resnet`, `resnext`, `efficientnet`, or one
@@ -83,6 +84,13 @@ def load_official_checkpoint(
         ValueError: If the file cannot be read, or belongs to a model of
             another architecture, size or activation, or if the authors have
             no model like `model`.
+
+    Example:
+
+    ```python
+    model = keras_sat.resnet(50, activation="silu")
+    keras_sat.load_official_checkpoint(model, "Res50-silu/Res50-silu")
+    ```
 
     Reference:
     - [Official code](https://github.com/cihangxie/SmoothAdversarialTraining)

@@ -1,0 +1,238 @@
+"""A trained classifier as a SavedModel that servers need nothing else for."""
+
+import importlib
+import json
+import os
+
+import keras
+import tensorflow as tf
+
+from keras_sat import checks
+from keras_sat import endpoints
+from keras_sat import extras
+from keras_sat.averaging import averaged_weights
+from keras_sat.averaging import has_averages
+
+# A folder that servers and TensorFlow leave alone.
+METADATA = os.path.join("assets.extra", "keras_sat.json")
+# To be raised when readers of older metadata would misread new one.
+FORMAT = "keras_sat serving 1"
+
+
+def saved_model(
+    model,
+    path,
+    *,
+    class_names=None,
+    top_k=None,
+    value_range=None,
+    image_size=None,
+    moving_averages=True,
+    report=None,
+    metadata=None,
+):
+    """Writes a classifier as a SavedModel with signatures for servers.
+
+    The signatures differ in what they take:
+
+    - `serving_default`: `images`, float32 `(batch, height, width, channels)`
+      in `value_range`.
+    - `serve_uint8`: `images`, uint8 of that shape.
+    - `serve_jpeg`, if there are 3 channels: `image_bytes`, `(batch,)`: JPEG,
+      PNG, WebP, GIF or BMP files of any size. Their centre is cut out and
+      resized as by `keras_sat.preprocessing.evaluation_image`.
+
+    All of them return `logits` and `probabilities` `(batch, num_classes)`,
+    `top_classes` (int32) and `top_names` `(batch, top_k)`, the most probable
+    class first. Input that is out of range, or no image, ends in an
+    InvalidArgument error for its request. Besides there is `serve`, from float
+    images to logits alone, as in every export by Keras.
+
+    The folder appears whole or not at all, in the place of an older SavedModel.
+    Its `assets.extra/keras_sat.json` tells people and programs what is in it.
+
+    Args:
+        model: `SATModel`, or `keras.Model` from images to logits.
+        path: str or path-like. The folder to write.
+        class_names: sequence of str, one for each class. Defaults to the
+            numbers of the classes.
+        top_k: int >= 1. Defaults to `5`, or to all classes if they are fewer.
+        value_range: pair of floats. What black and white are in the images
+            that `model` takes. Defaults to that of a `SATModel`, else to
+            `(0.0, 1.0)`.
+        image_size: pair of int. Height and width of images, if the model takes
+            any. Defaults to those of the model.
+        moving_averages: bool. Whether to write the moving averages of the
+            weights where the optimizer of `model` keeps them
+            (`use_ema=True`). `model` itself stays as it is. Defaults to `True`.
+        report: `RobustnessReport` to take the metadata from.
+        metadata: dict. More for the metadata, of what JSON can hold.
+
+    Raises:
+        TypeError: If an argument is of another kind.
+        ValueError: If `path` holds something else than a SavedModel, if the
+            model does more than a server can, or if arguments disagree.
+
+    Example:
+
+    ```python
+    keras_sat.export.saved_model(
+        model, "classifier/1", class_names=train_ds.class_names, report=report
+    )
+    ```
+    """
+    path = os.fspath(path).rstrip("/")
+    _check_path(path)
+    if value_range is None:
+        value_range = getattr(model, "value_range", (0.0, 1.0))
+    served = endpoints.of(
+        classifier_of(model), value_range, image_size, class_names, top_k
+    )
+    described = _described(model, served, moving_averages, report, metadata)
+    with averaged_weights(model, moving_averages):
+        _write(served, described, path)
+
+
+def other_format(model, path, format, *, moving_averages=True, **kwargs):
+    """Writes the network alone as Keras does, for LiteRT or ONNX for example.
+
+    Args:
+        model: `SATModel`, or `keras.Model` from images to logits.
+        path: str or path-like. `"litert"` wants it to end with `.tflite`.
+        format: str. A format of `keras.Model.export`.
+        moving_averages: bool. See `saved_model`.
+        **kwargs: other arguments of `keras.Model.export`.
+
+    Raises:
+        ValueError: If ONNX has no counterpart for an operation of the model.
+    """
+    network = classifier_of(model)
+    # Keras refuses models that were loaded and not called yet.
+    network(keras.KerasTensor(network.input_shape))
+    with averaged_weights(model, moving_averages):
+        network.export(path, format=format, **kwargs)
+    if format == "onnx":
+        _check_onnx(os.fspath(path))
+
+
+def classifier_of(model):
+    """The network inside a `SATModel`; another model itself."""
+    inner = getattr(model, "model", None)
+    return inner if isinstance(inner, keras.Model) else model
+
+
+def _write(served, described, path):
+    """Writes the folder under another name, then renames it."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    archive = keras.export.ExportArchive()
+    for name, (function, spec) in served.signatures().items():
+        archive.add_endpoint(name, function, [spec])
+    gfile = tf.io.gfile
+    try:
+        archive.write_out(temporary, verbose=False)
+        file = os.path.join(temporary, METADATA)
+        gfile.makedirs(os.path.dirname(file))
+        with gfile.GFile(file, "w") as stream:
+            stream.write(described)
+        _move(temporary, path)
+    finally:
+        if gfile.exists(temporary):
+            gfile.rmtree(temporary)
+
+
+def _move(temporary, path):
+    """Puts the new folder in the place of the old one."""
+    gfile = tf.io.gfile
+    if not gfile.exists(path):
+        gfile.rename(temporary, path)
+        return
+    old = f"{path}.{os.getpid()}.old"
+    gfile.rename(path, old)
+    gfile.rename(temporary, path)
+    gfile.rmtree(old)
+
+
+def _described(model, served, moving_averages, report, metadata):
+    """The metadata, as the text of a JSON file."""
+    attack = getattr(model, "attack", None)
+    if report is not None and not hasattr(report, "robust_accuracy"):
+        checks.refuse(
+            "report", "be a RobustnessReport", report, error=TypeError
+        )
+    content = {
+        "format": FORMAT,
+        "name": classifier_of(model).name,
+        "signatures": list(served.signatures()),
+        "image_shape": served.image_shape,
+        "value_range": served.value_range,
+        "class_names": served.class_names,
+        "top_k": served.top_k,
+        "moving_averages": bool(moving_averages and has_averages(model)),
+        "training": None
+        if attack is None
+        else _chosen(attack, "epsilon", "norm") | {"attack": repr(attack)},
+        "robustness": None
+        if report is None
+        else _chosen(
+            report,
+            *("epsilon", "norm", "clean_accuracy", "robust_accuracy"),
+            *("interval", "num_images", "attacks", "seed"),
+        ),
+        "versions": _versions(),
+        "metadata": metadata or {},
+    }
+    try:
+        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        return checks.refuse(
+            "metadata",
+            "be a dict of what JSON can hold",
+            checks.Described(str(error)),
+            error=type(error),
+        )
+
+
+def _chosen(source, *names):
+    """What `source` says about these, `None` where it says nothing."""
+    return {name: getattr(source, name, None) for name in names}
+
+
+def _versions():
+    # Read late: this module is a part of the package.
+    package = importlib.import_module("keras_sat")
+    return {
+        "keras_sat": package.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+    }
+
+
+def _check_path(path):
+    gfile = tf.io.gfile
+    if not gfile.exists(path):
+        return
+    if gfile.isdir(path):
+        if not gfile.listdir(path) or tf.saved_model.contains_saved_model(path):
+            return
+    checks.refuse(
+        "path", "be a new folder, or that of a SavedModel to replace", path
+    )
+
+
+def _check_onnx(path):
+    """Removes and refuses a file with operations that ONNX does not know.
+
+    The converter only logs them.
+    """
+    with extras.needed("onnx"):
+        import onnx
+    try:
+        onnx.checker.check_model(path)
+    except onnx.checker.ValidationError as error:
+        os.remove(path)
+        checks.refuse(
+            "model",
+            "consist of operations that ONNX has",
+            checks.Described(str(error).strip()),
+            "Convert its activations to another one, such as silu.",
+        )

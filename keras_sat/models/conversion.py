@@ -1,0 +1,418 @@
+"""Other activations for a model that exists already."""
+
+import collections
+
+import keras
+from absl import logging
+
+from keras_sat import activations
+from keras_sat import checks
+from keras_sat.models import sites
+from keras_sat.sharing import replace_weights
+
+REPLACE = {
+    "non_smooth": {*sites.NON_SMOOTH},
+    "all": {*sites.NON_SMOOTH, *sites.SMOOTH, "relu_with_gradient_of"},
+}
+# Their activation comes last, so that it can be a layer of its own.
+PLAIN = (
+    keras.layers.Conv1D.__base__,
+    keras.layers.Conv1DTranspose.__base__,
+    keras.layers.DepthwiseConv1D.__base__,
+    keras.layers.SeparableConv1D.__base__,
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+)
+
+register = keras.saving.register_keras_serializable("keras_sat")
+
+
+def convert_activations(
+    model,
+    activation="silu",
+    *,
+    share_weights=False,
+    replace="non_smooth",
+    smooth_gates=False,
+    remove_softmax=False,
+    print_fn=logging.info,
+):
+    """Builds a model like `model` with other activations.
+
+    Each site gets an activation of its own, as a layer if it has weights or
+    options. Everything else stays: names, weights, gates (sigmoid, tanh,
+    softmax, the hard sigmoids of MobileNetV3).
+
+    Args:
+        model: built `keras.Model`, functional or sequential, also with nested
+            models and with layers that contain activations.
+        activation: name, class, layer or function. See
+            `keras_sat.activations.get`. Defaults to `"silu"`.
+        share_weights: bool. Whether both models use the same variables, rather
+            than copies. `SATModel` takes such a twin as its `attack_model`.
+            Defaults to `False`.
+        replace: str. `"non_smooth"`: ReLU, ReLU6, leaky and parametric ReLU,
+            hard swish and the like; or `"all"`: smooth ones, too. Defaults to
+            `"non_smooth"`.
+        smooth_gates: bool. Whether hard sigmoids become sigmoids. Defaults to
+            `False`.
+        remove_softmax: bool. Whether to leave out a softmax at the end, so
+            that the model returns logits. Defaults to `False`.
+        print_fn: function of str, like `print`. Is told what is replaced and
+            where, a line for each site, and what is left. Defaults to
+            `absl.logging.info`.
+
+    Returns:
+        A functional or sequential `keras.Model`, not compiled.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If `model` is subclassed or not built, or if it contains an
+            activation that cannot be replaced.
+
+    Example:
+
+    ```python
+    network = keras.applications.ResNet50(classifier_activation=None)
+    network = keras_sat.convert_activations(network, "silu", print_fn=print)
+    model = keras_sat.SATModel(network, value_range=(0, 255))
+    ```
+    """
+    _refuse_unknown_graphs(model)
+    names = checks.lookup("replace", replace, REPLACE)
+    activations.get(activation)
+    if smooth_gates:
+        names = names | {"hard_sigmoid"}
+    conversion = _Conversion(activation, names)
+    if remove_softmax:
+        conversion.softmax = _last(model)
+    try:
+        converted = conversion.model(model)
+    except _RebuildError as error:
+        checks.refuse(
+            "model",
+            "consist of layers that their configuration can rebuild",
+            checks.Described(str(error)),
+            "Pass another activation where they are made.",
+        )
+    conversion.give_weights(share_weights)
+    _report(conversion, model, converted, print_fn)
+    return converted
+
+
+def _refuse_unknown_graphs(model):
+    if not isinstance(model, keras.Model):
+        checks.refuse("model", "be a keras.Model", model, error=TypeError)
+    if not model.built:
+        checks.refuse("model", "be built", model, "Give it a keras.Input.")
+    if not sites.is_graph(model):
+        checks.refuse(
+            "model",
+            "be functional or sequential, without a `call` of its own",
+            checks.Described(f"the subclassed model {type(model).__name__}"),
+            "Pass another activation where it is made, or convert the "
+            "functional models inside.",
+        )
+
+
+def _report(conversion, model, converted, print_fn):
+    """Tells what was replaced, and refuses to leave out a site."""
+    for path, old, new in conversion.replaced:
+        print_fn(f"{path}: {old} -> {new}")
+    names = conversion.names
+    if sites.name_of(activations.get(conversion.activation)) not in names:
+        missed = [
+            path
+            for path, name in sites.activation_sites(converted)
+            if name in names
+        ]
+        if missed:
+            checks.refuse(
+                "model",
+                "have no activations that are out of reach",
+                checks.Described(f"{len(missed)}: {', '.join(missed[:3])}"),
+                "Build these layers with another activation.",
+            )
+    left = collections.Counter(
+        name for _, name in sites.activation_sites(model) if name not in names
+    )
+    kept = ", ".join(f"{count} {name}" for name, count in left.items())
+    count = len(conversion.replaced)
+    print_fn(f"{count} activations replaced, others: {kept or 'none'}")
+
+
+class _Conversion:
+    """A copy of a graph of layers, with other activations.
+
+    Args:
+        activation: see `convert_activations`.
+        names: set of str. The activations to replace.
+    """
+
+    def __init__(self, activation, names):
+        self.activation = activation
+        self.names = names
+        self.softmax = None
+        self.clones = {}
+        self.after = {}
+        self.position = {}
+        self.whole = set()
+        self.replaced = []
+
+    def model(self, model, path=""):
+        """A copy of a functional or sequential model."""
+        if isinstance(model, keras.Sequential):
+            image = model.inputs[0]
+            layers = [keras.Input(batch_shape=image.shape, dtype=image.dtype)]
+            for layer in model.layers:
+                clone = self.clone(layer, path, {})
+                layers += [clone, *self.after.get(id(clone), [])]
+            return keras.Sequential(layers, name=model.name)
+        patterns = sites.hard_patterns(model)
+        return keras.models.clone_model(
+            model,
+            clone_function=lambda part: self.clone(part, path, patterns),
+            call_function=self.call,
+        )
+
+    def call(self, clone, *args, **kwargs):
+        """Runs a copy of a layer, and the activation that follows it."""
+        if id(clone) in self.position:
+            # Other activations may take a mask; hard swishes a second tensor.
+            tensors = keras.tree.flatten((args, kwargs))
+            return clone(tensors[self.position[id(clone)]])
+        outputs = clone(*args, **kwargs)
+        for extra in self.after.get(id(clone), []):
+            outputs = extra(outputs)
+        return outputs
+
+    def clone(self, part, path, patterns):
+        """The copy of a layer: always the same for one that is shared."""
+        if id(part) not in self.clones:
+            where = f"{path}{part.name}"
+            if sites.is_graph(part):
+                clone = self._nested(part, where)
+            else:
+                clone = self._clone(part, where, patterns)
+            self.clones[id(part)] = part, clone
+        return self.clones[id(part)][1]
+
+    def _nested(self, model, where):
+        try:
+            return self.model(model, f"{where}/")
+        except _RebuildError:
+            kept = self.names.isdisjoint(
+                name for _, name in sites.activation_sites(model)
+            )
+            if not kept or _last(model) is self.softmax:
+                raise
+        # Nothing in it changes, and it may know how to rebuild itself.
+        self.whole.add(id(model))
+        return _copy(model)
+
+    def _clone(self, part, where, patterns):
+        name = patterns.get(id(part), sites.name_of(part))
+        if part is self.softmax and name == "softmax":
+            clone = keras.layers.Identity(name=part.name)
+            self.position[id(clone)] = 0
+            return clone
+        if name in self.names:
+            return self._alone(part, where, name)
+        if not isinstance(part, keras.layers.Layer) or name:
+            return _copy(part)
+        inside = [
+            sites.name_of(getattr(owner, attribute))
+            for owner, attribute in sites.inner_sites(part)
+        ]
+        if isinstance(part, PLAIN) and inside:
+            return self._plain(part, where, inside[0])
+        if self.names.isdisjoint(inside):
+            return _copy(part)
+        return self._composite(part, where)
+
+    def _alone(self, part, where, name):
+        """An activation in the place of another one."""
+        if name == "hard_sigmoid":
+            self.replaced.append((where, name, "sigmoid"))
+            whole = type(part).__name__ in ("ReLU", "ReLU6", "Relu6")
+            function = six_sigmoids if whole else keras.activations.sigmoid
+            clone = keras.layers.Activation(function, name=part.name)
+        else:
+            self._note(where, name)
+            clone = activations.layer(self.activation, name=part.name)
+        _, position = sites.hard_swish(part)
+        self.position[id(clone)] = position or 0
+        return clone
+
+    def _plain(self, part, where, name):
+        """A convolution or dense layer, and its activation."""
+        config = part.get_config()
+        if part is self.softmax and name == "softmax":
+            config["activation"] = "linear"
+        elif name == "hard_sigmoid" and name in self.names:
+            config["activation"] = "sigmoid"
+            self.replaced.append((where, name, "sigmoid"))
+        elif name in self.names:
+            self._note(where, name)
+            new = activations.get(self.activation)
+            if not isinstance(new, keras.layers.Layer):
+                return _copy(part, {**config, "activation": new})
+            clone = _copy(part, {**config, "activation": "linear"})
+            own = f"{part.name}_activation"
+            self.after[id(clone)] = [activations.layer(new, name=own)]
+            return clone
+        return _copy(part, config)
+
+    def _composite(self, part, where):
+        """A layer that contains activations."""
+        clone = WithActivations(
+            _copy(part), self.activation, sorted(self.names), name=part.name
+        )
+        for owner, attribute in sites.inner_sites(part):
+            old = sites.name_of(getattr(owner, attribute))
+            if old in self.names:
+                inside = sites.inner_path(part, owner, attribute)
+                self._note(f"{where}{inside}", old)
+        return clone
+
+    def _note(self, where, old):
+        new = activations.get(self.activation)
+        name = sites.name_of(new) or getattr(new, "__name__", repr(new))
+        self.replaced.append((where, old, name))
+
+    def give_weights(self, share):
+        """Copies the weights, or makes both models use the same ones."""
+        for source, clone in self.clones.values():
+            if not getattr(source, "weights", None):
+                continue
+            if sites.is_graph(source) and id(source) not in self.whole:
+                continue
+            if sites.name_of(source) in self.names:
+                continue
+            own = clone.weights
+            if isinstance(clone, WithActivations):
+                own = clone.original_weights
+            pairs = list(zip(own, source.weights, strict=True))
+            if share:
+                replace_weights(clone, pairs)
+                continue
+            for variable, value in pairs:
+                variable.assign(value)
+            if isinstance(clone, keras.layers.Normalization):
+                clone.finalize_state()
+
+
+@register
+class WithActivations(keras.layers.Layer):
+    """A layer whose inner activations are replaced by others.
+
+    Args:
+        layer: `keras.layers.Layer` that contains activations.
+        activation: see `keras_sat.activations.get`. Each site in `layer` gets
+            one of its own.
+        names: sequence of str. The activations to replace. Hard sigmoids are
+            replaced by sigmoids.
+        **kwargs: arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, layer, activation, names, **kwargs):
+        kwargs.setdefault("dtype", layer.dtype_policy)
+        super().__init__(**kwargs)
+        self.layer = layer
+        activation = activations.get(activation)
+        if isinstance(activation, keras.layers.Layer):
+            # As an attribute, it would be saved as a part of this one.
+            activation = keras.saving.serialize_keras_object(activation)
+        self.activation = activation
+        self.names = tuple(names)
+
+    def build(self, input_shape):
+        if not self.layer.built:
+            # Not every layer has a method `build`.
+            self.layer(keras.tree.map_shape_structure(_symbol, input_shape))
+        # Not by setattr, which would track these variables a second time.
+        vars(self)["original_weights"] = self.layer.weights
+        for owner, attribute in list(sites.inner_sites(self.layer)):
+            name = sites.name_of(getattr(owner, attribute))
+            if name in self.names:
+                self._replace(owner, attribute, name)
+
+    def _replace(self, owner, attribute, name):
+        new = keras.layers.Activation("sigmoid")
+        if name != "hard_sigmoid":
+            new = activations.layer(self.activation)
+        owner._tracker.unlock()
+        if isinstance(getattr(owner, attribute), keras.layers.Layer):
+            delattr(owner, attribute)
+        setattr(owner, attribute, new)
+        owner._tracker.lock()
+
+    def call(self, inputs, *args, **kwargs):
+        """The outputs of the inner layer."""
+        return self.layer(inputs, *args, **kwargs)
+
+    def get_config(self):
+        save = keras.saving.serialize_keras_object
+        # The inner layer is built with this one.
+        layer = save(self.layer)
+        layer.pop("build_config", None)
+        return {
+            **super().get_config(),
+            "layer": layer,
+            "activation": save(activations.get(self.activation)),
+            "names": list(self.names),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The layer that `get_config` described, with new weights."""
+        load = keras.saving.deserialize_keras_object
+        parts = {name: load(config[name]) for name in ("layer", "activation")}
+        return cls(**{**config, **parts})
+
+
+@register
+def six_sigmoids(x):
+    """`6 * sigmoid(x - 3)`, what ReLU6 is inside of a hard sigmoid."""
+    return 6.0 * keras.ops.sigmoid(x - 3.0)
+
+
+def _symbol(shape):
+    return keras.KerasTensor(shape)
+
+
+class _RebuildError(Exception):
+    pass
+
+
+def _copy(part, config=None):
+    """A layer, operation or model like `part`, with new weights."""
+    if isinstance(part, keras.layers.Lambda):
+        # Its configuration holds no more than the code of the function.
+        return keras.layers.Lambda(
+            part.function,
+            part._output_shape,
+            part.mask,
+            part.arguments,
+            name=part.name,
+        )
+    try:
+        return type(part).from_config(config or part.get_config())
+    except (
+        AttributeError,
+        NotImplementedError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # Some layers tell more or less than they take; Keras knows better.
+        given = getattr(part, "_auto_config", None)
+        if config or given is None:
+            kind = f"{part.name} ({type(part).__name__})"
+            raise _RebuildError(f"{kind}: {str(error)[:200]}") from error
+        return type(part)(**{**given.config, "name": part.name})
+
+
+def _last(model):
+    while sites.is_graph(model):
+        model = model.outputs[0]._keras_history.operation
+    return model

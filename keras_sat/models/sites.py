@@ -1,0 +1,237 @@
+"""Where the activations of a Keras model are, and which ones."""
+
+import keras
+
+# Classes of layers and of operations, and the functions that they compute.
+CLASSES = {
+    "CELU": "celu",
+    "Celu": "celu",
+    "ELU": "elu",
+    "Elu": "elu",
+    "Gelu": "gelu",
+    "HardShrink": "hard_shrink",
+    "HardSigmoid": "hard_sigmoid",
+    "HardSigmoidActivation": "hard_sigmoid",
+    "HardSilu": "hard_silu",
+    "HardSwish": "hard_silu",
+    "HardTanh": "hard_tanh",
+    "LeakyReLU": "leaky_relu",
+    "LeakyRelu": "leaky_relu",
+    "LogSoftmax": "log_softmax",
+    "Mish": "mish",
+    "PReLU": "prelu",
+    "ParametricSoftplus": "parametric_softplus",
+    "ReLU": "relu",
+    "ReLU6": "relu6",
+    "ReLUWithGradientOf": "relu_with_gradient_of",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Selu": "selu",
+    "Sigmoid": "sigmoid",
+    "Silu": "silu",
+    "SmoothReLU": "smoothrelu",
+    "SoftShrink": "soft_shrink",
+    "Softmax": "softmax",
+    "Softplus": "softplus",
+    "SparsePlus": "sparse_plus",
+    "Squareplus": "squareplus",
+    "Tanh": "tanh",
+    "Threshold": "threshold",
+}
+NON_SMOOTH = (
+    "hard_shrink hard_silu hard_tanh leaky_relu prelu relu relu6 selu "
+    "soft_shrink sparse_plus threshold"
+).split()
+SMOOTH = (
+    "celu elu gelu gelu_exact mish parametric_softplus silu smoothrelu "
+    "softplus squareplus"
+).split()
+GATES = "hard_sigmoid log_softmax sigmoid softmax tanh".split()
+KNOWN = {*NON_SMOOTH, *SMOOTH, *GATES, "relu_with_gradient_of"}
+
+
+def activation_sites(model):
+    """Lists the activations of a model.
+
+    Args:
+        model: built `keras.Model`, functional or sequential. Nested models and
+            the layers inside of other layers are searched, too.
+
+    Returns:
+        list of pairs of str: where, such as `"backbone/conv1"`, and what, such
+        as `"relu"`, in the order of the graph. A hard sigmoid or hard swish
+        that consists of several operations is one site.
+
+    Example:
+
+    ```python
+    model = keras.applications.MobileNetV3Small(weights=None)
+    kinds = collections.Counter(kind for _, kind in activation_sites(model))
+    ```
+    """
+    return list(_walk(model, ""))
+
+
+def _walk(model, path):
+    patterns = hard_patterns(model)
+    for part in parts(model):
+        where = f"{path}{part.name}"
+        if is_graph(part):
+            yield from _walk(part, f"{where}/")
+        elif id(part) in patterns:
+            if patterns[id(part)]:
+                yield where, patterns[id(part)]
+        elif name_of(part):
+            yield where, name_of(part)
+        elif isinstance(part, keras.layers.Layer):
+            for owner, attribute in inner_sites(part):
+                name = name_of(getattr(owner, attribute))
+                yield f"{where}{inner_path(part, owner, attribute)}", name
+
+
+def inner_path(layer, owner, attribute):
+    """What follows the name of `layer` in the path of a site inside of it."""
+    if owner is not layer:
+        return f"/{owner.name}/{attribute}"
+    return "" if attribute == "activation" else f"/{attribute}"
+
+
+def is_graph(model):
+    """Whether a model is what its layers and their connections say."""
+    if not isinstance(model, keras.Model):
+        return False
+    if not isinstance(model, keras.Sequential):
+        if not hasattr(model, "operations"):
+            return False
+    definer = next(c for c in type(model).__mro__ if "call" in vars(c))
+    return definer.__module__.startswith("keras.src.")
+
+
+def parts(model):
+    """The layers and operations of a functional or sequential model."""
+    if isinstance(model, keras.Sequential):
+        return model.layers
+    return model.operations
+
+
+def name_of(part):
+    """The activation that a layer, operation or function is, or `None`."""
+    if isinstance(part, keras.layers.Activation):
+        return name_of(part.activation)
+    kind = type(part).__name__
+    if kind in ("ReLU", "Relu"):
+        return _kind_of_relu(part)
+    if kind in CLASSES:
+        return CLASSES[kind]
+    name = getattr(part, "__name__", None)
+    return name if name in KNOWN and callable(part) else None
+
+
+def _kind_of_relu(part):
+    if getattr(part, "negative_slope", 0):
+        return "leaky_relu"
+    return "relu" if getattr(part, "max_value", None) is None else "relu6"
+
+
+def inner_sites(layer):
+    """The activations that a layer keeps in its attributes.
+
+    Args:
+        layer: `keras.layers.Layer`, which may contain others.
+
+    Yields:
+        Pairs of a layer, the given one or one inside, and the name of its
+        attribute.
+    """
+    for owner in layer._flatten_layers():
+        if name_of(owner):
+            continue
+        for attribute, value in sorted(vars(owner).items()):
+            if not attribute.startswith("_") and name_of(value):
+                yield owner, attribute
+
+
+def hard_patterns(model):
+    """Hard sigmoids and hard swishes that consist of several operations.
+
+    MobileNetV3 writes `relu6(x + 3) / 6`, and `x` times that.
+
+    Args:
+        model: functional or sequential `keras.Model`.
+
+    Returns:
+        dict from the id of an operation to the name of the activation that
+        ends there, or to `None` if the operation is a part of another one.
+    """
+    found = {}
+    if isinstance(model, keras.Sequential):
+        return found
+    for operation in model.operations:
+        relu = _hard_sigmoid(_outputs(operation))
+        if relu is not None and name_of(operation):
+            found[id(operation)] = "hard_sigmoid"
+    for operation in model.operations:
+        relu, _ = hard_swish(operation)
+        if relu is not None:
+            found[id(relu)] = None
+            found[id(operation)] = "hard_silu"
+    return found
+
+
+def hard_swish(operation):
+    """What a hard swish is made of.
+
+    Args:
+        operation: layer or operation.
+
+    Returns:
+        The operation that computes ReLU6, and the position of `x` among the
+        inputs of `operation`, or `None` twice, if it is no hard swish.
+    """
+    inputs = _inputs(operation)
+    if type(operation).__name__ == "Multiply" and len(inputs) == 2:
+        for position in (0, 1):
+            gate = _hard_sigmoid([inputs[1 - position]])
+            if gate is not None and gate[1] is inputs[position]:
+                return gate[0], position
+    return None, None
+
+
+def _hard_sigmoid(tensors):
+    """The ReLU6 and the `x` of `relu6(x + 3) / 6`, or `None`."""
+    if len(tensors) != 1:
+        return None
+    operation = _origin(tensors[0])
+    if type(operation).__name__ in ("Multiply", "TrueDivide", "Divide"):
+        if len(_inputs(operation)) == 1:
+            operation = _origin(_inputs(operation)[0])
+    if operation is None or name_of(operation) != "relu6":
+        return None
+    before = _origin(_inputs(operation)[0])
+    if type(before).__name__ != "Add" or 3.0 not in _constants(before):
+        return None
+    return operation, _inputs(before)[0]
+
+
+def _node(operation):
+    nodes = getattr(operation, "_inbound_nodes", None)
+    return nodes[0] if nodes else None
+
+
+def _inputs(operation):
+    node = _node(operation)
+    return list(node.input_tensors) if node else []
+
+
+def _outputs(operation):
+    node = _node(operation)
+    return list(node.output_tensors) if node else []
+
+
+def _origin(tensor):
+    return tensor._keras_history.operation
+
+
+def _constants(operation):
+    values = keras.tree.flatten(_node(operation).arguments.args)
+    return [value for value in values if isinstance(value, int | float)]

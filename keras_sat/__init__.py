@@ -10,6 +10,7 @@ if keras.backend.backend() != "tensorflow":
     )
 
 from keras_sat import activations
+from keras_sat import callbacks
 from keras_sat import data
 from keras_sat import plots
 from keras_sat.activations import SmoothReLU

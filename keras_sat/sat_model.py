@@ -1,5 +1,6 @@
 """`SATModel`: a classifier that trains on the adversarial images it attacks."""
 
+import contextlib
 import zipfile
 
 import keras
@@ -230,9 +231,24 @@ class SATModel(keras.Model):
         if y is None:
             # Keras warns of its own default, as only arrays are shuffled.
             kwargs.setdefault("shuffle", False)
-        return super().fit(
-            x, y, batch_size, epochs, validation_data=validation_data, **kwargs
-        )
+        with contextlib.ExitStack() as stack:
+            for callback in keras.tree.flatten(kwargs.get("callbacks")):
+                # One that goes on from a checkpoint, like `callbacks.Resume`.
+                if hasattr(callback, "session"):
+                    session = callback.session(
+                        self, x, kwargs.get("steps_per_epoch")
+                    )
+                    epoch = stack.enter_context(session)
+                    if epoch is not None:
+                        kwargs["initial_epoch"] = epoch
+            return super().fit(
+                x,
+                y,
+                batch_size,
+                epochs,
+                validation_data=validation_data,
+                **kwargs,
+            )
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Loss, clean and robust accuracy; see `keras.Model.evaluate`."""

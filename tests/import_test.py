@@ -53,7 +53,7 @@ MAY_IMPORT = {
         "progress",
         "report",
     },
-    "callbacks": {"attacks", "plots"},
+    "callbacks": {"attacks", "distribution", "plots"},
     "recipes": {"attacks", "objectives", "schedules"},
 }
 REQUIRED = {"absl", "keras", "numpy", "tensorflow"}

@@ -23,8 +23,10 @@ from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
 from keras_sat.curves import convergence_curve
 from keras_sat.curves import robustness_curve
+from keras_sat.distribution import strategy
 from keras_sat.evaluation import evaluate_robustness
 from keras_sat.loading import load_classifier
+from keras_sat.loading import load_model
 from keras_sat.models import efficientnet
 from keras_sat.models import resnet
 from keras_sat.models import resnext
@@ -34,6 +36,5 @@ from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
 from keras_sat.report import RobustnessReport
 from keras_sat.sat_model import SATModel
-from keras_sat.sat_model import load_model
 
 __version__ = "0.1.0"

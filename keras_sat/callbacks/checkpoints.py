@@ -8,7 +8,6 @@ import re
 import zipfile
 import zlib
 
-import keras
 import numpy as np
 from absl import logging
 
@@ -36,34 +35,13 @@ class Checkpoint:
     metrics: dict
 
 
-def recipe(model):
-    """What has to be equal for a run to be the same run, as JSON holds it.
-
-    Args:
-        model: compiled `SATModel` with a built optimizer.
-    """
-    serialized = keras.saving.serialize_keras_object
-    described = {
-        "variables": [
-            [v.path.split("/")[-1], list(v.shape), str(v.dtype)]
-            for v in _variables(model)
-        ],
-        "attack": repr(model.attack),
-        "objective": repr(model.objective),
-        "optimizer": serialized(model.optimizer),
-        "loss": serialized(model.loss),
-        "weight_decay": model.weight_decay,
-    }
-    return json.loads(json.dumps(described, default=repr))
-
-
-def save(model, directory, recipe, position, keep, write=True):
+def save(model, directory, settings, position, keep, write=True):
     """Writes a checkpoint and removes the oldest.
 
     Args:
         model: `SATModel`.
         directory: str.
-        recipe: see `recipe`.
+        settings: see `training_settings`.
         position: pair of ints, the epoch to go on with and the steps of it
             that were done.
         keep: int. The number of checkpoints to keep.
@@ -84,7 +62,7 @@ def save(model, directory, recipe, position, keep, write=True):
     header = {
         "epoch": position[0],
         "step": position[1],
-        "recipe": recipe,
+        "settings": settings,
         "metrics": list(metrics),
     }
     arrays = {f"variable_{i}": value for i, value in enumerate(everything)}
@@ -110,12 +88,12 @@ def save(model, directory, recipe, position, keep, write=True):
         os.remove(old)
 
 
-def newest(directory, recipe):
+def newest(directory, settings):
     """The newest checkpoint that can be read.
 
     Args:
         directory: str.
-        recipe: see `recipe`.
+        settings: see `training_settings`.
 
     Returns:
         `Checkpoint`, or `None` if the directory holds none or is not there.
@@ -135,7 +113,7 @@ def newest(directory, recipe):
                 error,
             )
             continue
-        _check(path, found, recipe)
+        _check(path, found, settings)
         logging.info("Training goes on from %s.", path)
         return checkpoint
     if paths:
@@ -198,13 +176,13 @@ def _read(path):
     names = header["metrics"]
     split = count - len(names)
     metrics = dict(zip(names, values[split:], strict=True))
-    return header["recipe"], Checkpoint(
+    return header["settings"], Checkpoint(
         header["epoch"], header["step"], values[:split], metrics
     )
 
 
-def _check(path, found, recipe):
-    for part, expected in recipe.items():
+def _check(path, found, settings):
+    for part, expected in settings.items():
         if found.get(part) != expected:
             checks.refuse(
                 "directory",

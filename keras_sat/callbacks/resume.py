@@ -12,9 +12,10 @@ from absl import logging
 from keras_sat import checks
 from keras_sat import distribution
 from keras_sat.callbacks import checkpoints
+from keras_sat.settings import training_settings
 
-# The exit code of a run that SIGTERM ended after its state was saved: EX_TEMPFAIL,
-# "try again later".
+# The exit code of a run that SIGTERM ended after its state was saved: that of
+# a failure which may be gone at the next try, EX_TEMPFAIL.
 PREEMPTED = 75
 
 
@@ -69,7 +70,7 @@ class Resume(keras.callbacks.Callback):
         self.directory = os.fspath(directory)
         self.save_freq = save_freq
         self.keep = keep
-        self._recipe = None
+        self._settings = None
         self._found = None
         self._past = 0
         self._skip = 0
@@ -92,8 +93,8 @@ class Resume(keras.callbacks.Callback):
         self.set_model(model)
         with self._strategy.scope():
             model.optimizer.build(model.trainable_variables)
-        self._recipe = checkpoints.recipe(model)
-        self._found = checkpoints.newest(self.directory, self._recipe)
+        self._settings = training_settings(model)
+        self._found = checkpoints.newest(self.directory, self._settings)
         self._past, self._skip = 0, 0
         if self._found:
             self._skip = self._found.step
@@ -193,7 +194,7 @@ class Resume(keras.callbacks.Callback):
         checkpoints.save(
             self.model,
             self.directory,
-            self._recipe,
+            self._settings,
             (epoch, step),
             keep=self.keep,
             write=distribution.is_chief(self._strategy),

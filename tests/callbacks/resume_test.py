@@ -1,13 +1,10 @@
-import os
 import pathlib
 import random
 import signal
 import subprocess
 import sys
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 import keras_sat
 from tests.test_case import TestCase

@@ -213,6 +213,8 @@ def _as_one(gradients, optimizer, replicas):
 def _average(variables):
     """Gives moving statistics the mean over the replicas."""
     variables = [v for v in variables if v.dtype.startswith("float")]
+    if not variables:
+        return
     context = tf.distribute.get_replica_context()
     means = context.all_reduce(
         tf.distribute.ReduceOp.MEAN,
@@ -308,9 +310,10 @@ def _words_for_lost_workers(strategy):
     except tf.errors.OpError as error:
         if not distribution.several_workers(strategy):
             raise
+        lines = error.message.strip().splitlines()
         raise RuntimeError(
-            "`fit` must reach all workers. Received: "
-            f"{type(error).__name__} from TensorFlow: {str(error):.300}. "
+            "`fit` must reach all workers. Received from TensorFlow: "
+            f"{type(error).__name__}: {lines[-1]:.300} "
             "Probably another worker has ended. Start all workers again by "
             "the same command: with `callbacks.Resume` they go on from the "
             "last checkpoint."

@@ -77,6 +77,13 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         # A new one for each replica: they are traced one by one.
         return tf.function(function, jit_compile=True, autograph=False)
 
+    def build_optimizer(self):
+        """Creates the state of the optimizer, if it has none."""
+        # Keras would give that of a loss scale up for a new one.
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
     def update(self, gradients):
         """One step of the optimizer, with the gradients of all replicas."""
         if self.replicas > 1:
@@ -112,8 +119,7 @@ class ReplicatedModel(WorkerGaps, keras.Model):
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """See `SATModel.fit`."""
         strategy = self.distribute_strategy
-        with strategy.scope():
-            self.optimizer.build(self.trainable_variables)
+        self.build_optimizer()
         check_scope(self)
         if self.replicas > 1:
             x = _for_replicas(x, y, batch_size, self.replicas)

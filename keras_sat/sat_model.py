@@ -277,7 +277,7 @@ class SATModel(ReplicatedModel):
 
     def load_weights(self, filepath, **kwargs):
         """Loads weights and the state of training; see `keras.Model`."""
-        self.optimizer.build(self.trainable_variables)
+        self.build_optimizer()
         super().load_weights(filepath, **kwargs)
 
     def get_config(self):
@@ -312,7 +312,7 @@ class SATModel(ReplicatedModel):
     def compile_from_config(self, config):
         """Compiles as `get_compile_config` described."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        self.build_optimizer()
 
     def _penalty(self):
         """Weight decay, divided by the replicas that losses are summed over."""

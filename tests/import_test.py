@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "evaluation": {
         "attacks",
         "diagnostics",
+        "distribution",
         "evaluator",
         "journal",
         "progress",

@@ -91,8 +91,6 @@ class Resume(keras.callbacks.Callback):
             The epoch to begin with, or `None` if there is no checkpoint.
         """
         self.set_model(model)
-        with self._strategy.scope():
-            model.optimizer.build(model.trainable_variables)
         self._settings = training_settings(model)
         self._found = checkpoints.newest(self.directory, self._settings)
         self._past, self._skip = 0, 0

@@ -56,6 +56,15 @@ def plain_keras():
     return "no error"
 
 
+def refusal(model):
+    """What an evaluation says that all workers would write to one file."""
+    try:
+        keras_sat.evaluate_robustness(model, data(), state_path="state")
+    except ValueError as error:
+        return str(error)
+    return "no error"
+
+
 class Told(keras.callbacks.Callback):
     """Tells the test, once, that training is under way."""
 
@@ -100,6 +109,7 @@ def main():
         if "TF_CONFIG" in os.environ:
             with strategy.scope():
                 found["keras"] = plain_keras()
+            found["state_path"] = refusal(model)
     np.savez(FLAGS.path, **{k: np.array(v) for k, v in results.items()})
     print(json.dumps(found))
 

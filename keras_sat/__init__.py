@@ -10,6 +10,7 @@ if keras.backend.backend() != "tensorflow":
     )
 
 from keras_sat import activations
+from keras_sat import callbacks
 from keras_sat import data
 from keras_sat import export
 from keras_sat import plots
@@ -24,8 +25,10 @@ from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
 from keras_sat.curves import convergence_curve
 from keras_sat.curves import robustness_curve
+from keras_sat.distribution import strategy
 from keras_sat.evaluation import evaluate_robustness
 from keras_sat.loading import load_classifier
+from keras_sat.loading import load_model
 from keras_sat.models import activation_sites
 from keras_sat.models import convert_activations
 from keras_sat.models import efficientnet
@@ -38,6 +41,5 @@ from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
 from keras_sat.report import RobustnessReport
 from keras_sat.sat_model import SATModel
-from keras_sat.sat_model import load_model
 
 __version__ = "0.1.0"

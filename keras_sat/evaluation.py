@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_sat import checks
 from keras_sat import diagnostics
 from keras_sat.attacks import ensemble
+from keras_sat.distribution import several_workers
 from keras_sat.evaluator import Evaluator
 from keras_sat.journal import Journal
 from keras_sat.progress import Keeper
@@ -102,6 +104,11 @@ def evaluate_robustness(
     - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
     """
     evaluator = Evaluator(model, value_range, seed, jit_compile)
+    paths = {"state_path": state_path, "adversarial_dir": adversarial_dir}
+    for name, path in paths.items():
+        # All workers would write to it, and go on from different places.
+        if path is not None and several_workers(evaluator.strategy):
+            checks.refuse(name, "be None on several workers", path)
     chosen = ensemble(attacks, epsilon, norm, evaluator.value_range)
     epsilon = chosen.epsilon if epsilon is None else epsilon
     stream, size, logits = evaluator.read(dataset, batch_size)

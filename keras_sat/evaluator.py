@@ -16,6 +16,7 @@ from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
+from keras_sat.distribution import uses_xla
 from keras_sat.replicas import Replicas
 from keras_sat.replicas import current_strategy
 from keras_sat.report import MISCLASSIFIED
@@ -81,7 +82,7 @@ class Evaluator:
         self.value_range = tuple(value_range)
         self.seed = seed
         self.strategy = current_strategy(model)
-        self.jit_compile = _use_xla(jit_compile)
+        self.jit_compile = uses_xla(jit_compile)
         self.num_classes = None
         self.predict = inference(model)
         self._logits = tf.function(self.predict, autograph=False)
@@ -291,11 +292,3 @@ class Evaluator:
             checks.Described(f"outputs of the shape {logits.shape}"),
             fix,
         )
-
-
-def _use_xla(jit_compile):
-    if jit_compile == "auto":
-        return any(map(tf.config.list_logical_devices, ("GPU", "TPU")))
-    if not isinstance(jit_compile, bool):
-        checks.refuse("jit_compile", "be True, False or 'auto'", jit_compile)
-    return jit_compile

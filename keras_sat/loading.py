@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat.sat_model import SATModel
 
 SIGNATURE = "serving_default"
 
@@ -41,6 +42,32 @@ def load_classifier(path):
             "path", "be a `.keras` file or the folder of a SavedModel", path
         )
     return keras.saving.load_model(path, compile=False)
+
+
+def load_model(path):
+    """Loads what `SATModel.save` wrote.
+
+    Args:
+        path: str or path-like. A `.keras` file.
+
+    Returns:
+        `SATModel`, with its attacks, objective, weights and optimizer.
+
+    Raises:
+        ValueError: If `path` is no `.keras` file, or one of another model.
+    """
+    expected = "be a `.keras` file that `SATModel.save` wrote"
+    if not zipfile.is_zipfile(path):
+        checks.refuse("path", expected, str(path))
+    model = keras.saving.load_model(path)
+    if not isinstance(model, SATModel):
+        checks.refuse(
+            "path",
+            expected,
+            checks.Described(f"a {type(model).__name__} in {str(path)!r}"),
+            "Load it with keras.saving.load_model and give it to SATModel.",
+        )
+    return model
 
 
 class SavedClassifier:

@@ -1,7 +1,5 @@
 """`SATModel`: a classifier that trains on the adversarial images it attacks."""
 
-import zipfile
-
 import keras
 import tensorflow as tf
 
@@ -15,6 +13,8 @@ from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
 from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
+from keras_sat.replicated_model import ReplicatedModel
+from keras_sat.replicated_model import check_scope
 from keras_sat.sharing import share_weights
 
 TRAINING_ATTACK = PGD(epsilon=4 / 255, step_size=4 / 255, steps=1)
@@ -22,7 +22,7 @@ EVALUATION_ATTACK = PGD(epsilon=4 / 255, step_size=1 / 255, steps=10)
 
 
 @keras.saving.register_keras_serializable("keras_sat")
-class SATModel(keras.Model):
+class SATModel(ReplicatedModel):
     """A classifier with adversarial training inside `fit`.
 
     `fit` solves `min over weights of max over |delta| <= epsilon of
@@ -96,6 +96,7 @@ class SATModel(keras.Model):
         self.clean_accuracy = keras.metrics.Mean(name="clean_accuracy")
         self.robust_accuracy = keras.metrics.Mean(name="robust_accuracy")
         self.built = True
+        check_scope(self)
         self.compile()
 
     def call(self, images, training=None):
@@ -123,13 +124,20 @@ class SATModel(keras.Model):
                 the sum of the squared kernels; batch normalization, biases and
                 learnable activations are left out. Defaults to `1e-4` with the
                 default optimizer, else `0.0`.
-            **kwargs: other arguments of `keras.Model.compile`.
+            **kwargs: other arguments of `keras.Model.compile`. Its
+                `jit_compile`, bool or `"auto"`, says whether XLA compiles
+                attacks and gradients on each replica, once for every size of
+                batch; where replicas share batch statistics it compiles the
+                attacks alone. `"auto"` means where there is an accelerator.
         """
         if weight_decay == "auto":
             weight_decay = 1e-4 if optimizer == "auto" else 0.0
         checks.real("weight_decay", weight_decay, least=0)
         if optimizer == "auto":
-            optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
+            with self.distribute_strategy.scope():
+                optimizer = keras.optimizers.SGD(
+                    0.1, momentum=0.9, nesterov=True
+                )
         if loss == "auto":
             loss = CrossEntropy(label_smoothing=0.1)
         self.weight_decay = weight_decay
@@ -139,13 +147,15 @@ class SATModel(keras.Model):
         """One attack and one update; called by `fit`."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         seed = self._next_seed(self.seeds)
-        loss, logits, gradients = self.forward_backward(
-            images, labels, weights, seed
-        )
-        self.optimizer.apply(gradients, self.trainable_variables)
-        logs = self._update_metrics(loss, images, labels, logits, weights)
+        step = self.forward_backward
+        if not self.shares_statistics:
+            step = self.with_xla(step)
+        loss, logits, gradients = step(images, labels, weights, seed)
+        self.update(gradients)
+        count = tf.shape(images)[0]
+        logs = self._update_metrics(loss, count, labels, logits, weights)
         del logs["clean_accuracy"]
-        return logs
+        return self.reducible(logs)
 
     def forward_backward(self, images, labels, weights, seed):
         """The attack, the loss on its result, and the gradients.
@@ -166,7 +176,8 @@ class SATModel(keras.Model):
             self.model if self.attack_model is None else self.attack_model
         )
         targets = self.objective.targets(inference(attacked), images, labels)
-        adversarial = self.attack(attacked, images, targets, seed)
+        attack = self.with_xla(lambda *batch: self.attack(attacked, *batch))
+        adversarial = attack(images, targets, seed)
         # Outer minimization.
         with tf.GradientTape() as tape:
             loss, logits = self.objective(
@@ -180,16 +191,30 @@ class SATModel(keras.Model):
     def test_step(self, data):
         """Clean and adversarial accuracy of a batch; called by `evaluate`."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        images = to_float(images, self.value_range)
+        (images, labels, weights), count = self.never_empty(
+            images, labels, weights
+        )
         seed = self._next_seed(self.eval_seeds)
-        adversarial = self.eval_attack(self.model, images, labels, seed)
-        logits = self(adversarial, training=False)
+        adversarial, logits, clean = self.with_xla(self._attacked)(
+            images, labels, seed
+        )
         loss = self.compute_loss(
             adversarial, labels, logits, weights, training=False
         )
-        clean = self(images, training=False)
+        labels, logits, clean = labels[:count], logits[:count], clean[:count]
+        weights = None if weights is None else weights[:count]
         self.clean_accuracy.update_state(_is_right(labels, clean))
-        return self._update_metrics(loss, images, labels, logits, weights)
+        count = tf.shape(labels)[0]
+        return self.reducible(
+            self._update_metrics(loss, count, labels, logits, weights)
+        )
+
+    def _attacked(self, images, labels, seed):
+        """Adversarial images, their logits, and those of the clean images."""
+        images = to_float(images, self.value_range)
+        adversarial = self.eval_attack(self.model, images, labels, seed)
+        logits = self(adversarial, training=False)
+        return adversarial, logits, self(images, training=False)
 
     def fit(
         self,
@@ -273,7 +298,7 @@ class SATModel(keras.Model):
 
     def load_weights(self, filepath, **kwargs):
         """Loads weights and the state of training; see `keras.Model`."""
-        self.optimizer.build(self.trainable_variables)
+        self.build_optimizer()
         super().load_weights(filepath, **kwargs)
 
     def get_config(self):
@@ -308,29 +333,27 @@ class SATModel(keras.Model):
     def compile_from_config(self, config):
         """Compiles as `get_compile_config` described."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        self.build_optimizer()
 
     def _penalty(self):
         """Weight decay, divided by the replicas that losses are summed over."""
         if not self.weight_decay:
             return 0.0
         squares = [tf.nn.l2_loss(kernel.value) for kernel in kernels(self)]
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        return self.weight_decay * tf.add_n(squares) / replicas
+        return self.weight_decay * tf.add_n(squares) / self.replicas
 
     def _next_seed(self, generator):
         """A seed that differs between steps and between replicas."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return fold_in(tf.cast(generator.next(), tf.int32), replica)
 
-    def _update_metrics(self, loss, images, labels, logits, weights):
+    def _update_metrics(self, loss, count, labels, logits, weights):
         # Keras divides a loss by the number of replicas.
-        replicas = self.distribute_strategy.num_replicas_in_sync
         self._loss_tracker.update_state(
-            loss * replicas, sample_weight=tf.shape(images)[0]
+            loss * self.replicas, sample_weight=count
         )
         self.robust_accuracy.update_state(_is_right(labels, logits))
-        return self.compute_metrics(images, labels, logits, weights)
+        return self.compute_metrics(None, labels, logits, weights)
 
     def _check_data(self, x, y=None, labelled=True):
         return batches.dataset(
@@ -341,32 +364,6 @@ class SATModel(keras.Model):
             image_shape=self.model.input_shape[1:],
             num_classes=self.model.output_shape[-1],
         )
-
-
-def load_model(path):
-    """Loads what `SATModel.save` wrote.
-
-    Args:
-        path: str or path-like. A `.keras` file.
-
-    Returns:
-        `SATModel`, with its attacks, objective, weights and optimizer.
-
-    Raises:
-        ValueError: If `path` is no `.keras` file, or one of another model.
-    """
-    expected = "be a `.keras` file that `SATModel.save` wrote"
-    if not zipfile.is_zipfile(path):
-        checks.refuse("path", expected, str(path))
-    model = keras.saving.load_model(path)
-    if not isinstance(model, SATModel):
-        checks.refuse(
-            "path",
-            expected,
-            checks.Described(f"a {type(model).__name__} in {str(path)!r}"),
-            "Load it with keras.saving.load_model and give it to SATModel.",
-        )
-    return model
 
 
 def kernels(model):

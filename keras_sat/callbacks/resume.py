@@ -1,0 +1,210 @@
+"""Training that goes on where it was, after its process was killed."""
+
+import contextlib
+import os
+import signal
+import threading
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from keras_sat import checks
+from keras_sat import distribution
+from keras_sat.callbacks import checkpoints
+from keras_sat.settings import training_settings
+
+# The exit code of a run that SIGTERM ended after its state was saved: that of
+# a failure which may be gone at the next try, EX_TEMPFAIL.
+PREEMPTED = 75
+
+
+class Resume(keras.callbacks.Callback):
+    """Saves the state of training, and goes on from it after a kill.
+
+    Started again by the same command, `SATModel.fit` continues at the epoch and
+    step of the last checkpoint, with weights, optimizer, moving averages,
+    random seeds and metrics as they were. A `tf.data.Dataset` goes on where it
+    was, if it is shuffled with a seed: it is started once for each past epoch,
+    and the steps of the interrupted one are read again without training on
+    them. Arrays, which Keras shuffles itself, go on in another order; so does
+    a dataset on several workers.
+
+    Checkpoints are written whole or not at all. One that was damaged is named
+    in a warning, and the one before it is used. State that is not finite is
+    never saved. One worker of several writes; all of them need to see the
+    directory.
+
+    On SIGTERM training is saved after the current step, of validation too, and
+    the process exits with the code `PREEMPTED` (75). If one of several workers
+    is told so, all do it.
+
+    Not saved: the state of other callbacks, and, for the epoch that was
+    interrupted, the `metrics` given to `compile`. Put it behind callbacks that
+    change the model.
+
+    Args:
+        directory: str or path-like. Only for this run; it is created.
+        save_freq: `"epoch"`, or int >= 1: the steps between checkpoints, which
+            are also saved at the end of each epoch. Defaults to `"epoch"`.
+        keep: int >= 1. The number of checkpoints to keep. Defaults to `2`.
+
+    Raises:
+        ValueError: In `fit`, if the directory holds checkpoints of another
+            model or recipe, or none that can be read.
+        OSError: In `fit`, if a checkpoint cannot be written. Those before it
+            are left as they are.
+
+    Example:
+
+    ```python
+    model.fit(ds, epochs=100, callbacks=[keras_sat.callbacks.Resume("run")])
+    ```
+    """
+
+    def __init__(self, directory, save_freq="epoch", keep=2):
+        super().__init__()
+        if save_freq != "epoch":
+            checks.integer("save_freq", save_freq)
+        checks.integer("keep", keep)
+        self.directory = os.fspath(directory)
+        self.save_freq = save_freq
+        self.keep = keep
+        self._settings = None
+        self._found = None
+        self._past = 0
+        self._skip = 0
+        self._epoch = 0
+        self._terminated = False
+
+    @contextlib.contextmanager
+    def session(self, model, dataset, steps_per_epoch=None):
+        """What `SATModel.fit` trains in.
+
+        Args:
+            model: `SATModel`.
+            dataset: what `fit` trains on. A `tf.data.Dataset` is brought to
+                where it was.
+            steps_per_epoch: int, or `None`.
+
+        Yields:
+            The epoch to begin with, or `None` if there is no checkpoint.
+        """
+        self.set_model(model)
+        self._settings = training_settings(model)
+        self._found = checkpoints.newest(self.directory, self._settings)
+        self._past, self._skip = 0, 0
+        if self._found:
+            self._skip = self._found.step
+            if steps_per_epoch:
+                # Keras then reads on from epoch to epoch.
+                self._past = self._found.epoch * steps_per_epoch
+            else:
+                _start_again(dataset, self._found.epoch)
+        with self._waits_for_sigterm():
+            try:
+                yield self._found.epoch if self._found else None
+            finally:
+                # A later call of `fit` trains from its first step.
+                model.train_function = None
+
+    def on_train_begin(self, logs=None):
+        """Restores the state."""
+        if self._found:
+            checkpoints.restore(self.model, self._found)
+            self.model.train_function = self._after_skipped_steps(
+                self.model.train_function
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Restores the metrics, which Keras has just reset."""
+        self._epoch = epoch
+        if self._found and self._skip:
+            checkpoints.restore_metrics(self.model, self._found)
+        self._found = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Saves, if it is time."""
+        step = batch + 1
+        if self._skip:
+            return
+        self._end_if_told(self._epoch, step)
+        if self.save_freq != "epoch" and step % self.save_freq == 0:
+            self._save(self._epoch, step)
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Saves, if validation is cut short."""
+        self._end_if_told(self._epoch + 1, 0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves the state with which the next epoch begins."""
+        self._save(epoch + 1, 0)
+
+    @property
+    def _strategy(self):
+        return self.model.distribute_strategy
+
+    @contextlib.contextmanager
+    def _waits_for_sigterm(self):
+        """Notes SIGTERM instead of ending at once, where Python lets us."""
+        self._terminated = False
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(*_):
+            self._terminated = True
+
+        before = signal.signal(signal.SIGTERM, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _after_skipped_steps(self, train):
+        """The function that trains, once past steps have been read again."""
+
+        def function(iterator):
+            for _ in range(self._past):
+                next(iterator)
+            self._past = 0
+            if not self._skip:
+                return train(iterator)
+            for _ in range(min(self.model.steps_per_execution, self._skip)):
+                next(iterator)
+                self._skip -= 1
+            return self.model.get_metrics_result()
+
+        return function
+
+    def _end_if_told(self, epoch, step):
+        """Saves and exits after SIGTERM."""
+        if distribution.on_any_worker(self._strategy, self._terminated):
+            self._save(epoch, step)
+            logging.warning(
+                "SIGTERM: training is saved at epoch %d, step %d, and ends.",
+                epoch,
+                step,
+            )
+            raise SystemExit(PREEMPTED)
+
+    def _save(self, epoch, step):
+        checkpoints.save(
+            self.model,
+            self.directory,
+            self._settings,
+            (epoch, step),
+            keep=self.keep,
+            write=distribution.is_chief(self._strategy),
+        )
+
+
+def _start_again(dataset, epochs):
+    """Draws the seeds of past epochs, so that the next one is another."""
+    if not isinstance(dataset, tf.data.Dataset):
+        return
+    for _ in range(epochs):
+        next(iter(dataset), None)
+        if dataset.cardinality() >= 0:
+            # Keras starts those of known length twice in an epoch.
+            iter(dataset)

@@ -1,0 +1,326 @@
+"""A Keras model that trains on any number of replicas and of workers."""
+
+import contextlib
+import hashlib
+import json
+import warnings
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from keras_sat import checks
+from keras_sat import distribution
+from keras_sat.settings import training_settings
+from keras_sat.worker_gaps import WorkerGaps
+
+
+class ReplicatedModel(WorkerGaps, keras.Model):
+    """What `keras.Model` leaves to be done by hand under `tf.distribute`.
+
+    XLA compiles what a replica computes by itself: around the replicas, where
+    Keras puts it, it finds no variables. Batch statistics that replicas do not
+    share are averaged after each step, so that all replicas are one model.
+    What optimizers of Keras do wrong on several replicas is supplied (clipping
+    of the gradients, the check of a loss scale) or refused (accumulation).
+    """
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        *args,
+        jit_compile="auto",
+        run_eagerly=False,
+        **kwargs,
+    ):
+        """See `SATModel.compile`."""
+        self._jit_compile_asked = jit_compile
+        self._use_xla = (
+            distribution.uses_xla(jit_compile)
+            and not run_eagerly
+            # A TPU compiles everything.
+            and not isinstance(
+                self.distribute_strategy, tf.distribute.TPUStrategy
+            )
+        )
+        with self.distribute_strategy.scope():
+            super().compile(
+                optimizer,
+                *args,
+                jit_compile=False,
+                run_eagerly=run_eagerly,
+                **kwargs,
+            )
+        _check_optimizer(self.optimizer, self.replicas)
+
+    @property
+    def replicas(self):
+        """The number of copies of the model that train together."""
+        return self.distribute_strategy.num_replicas_in_sync
+
+    @property
+    def shares_statistics(self):
+        """Whether a step exchanges batch statistics between the replicas."""
+        return self.replicas > 1 and any(
+            getattr(layer, "synchronized", False)
+            for layer in self._flatten_layers()
+        )
+
+    def with_xla(self, function):
+        """`function` of a replica, with XLA if that is asked for.
+
+        Args:
+            function: callable of tensors. It may not communicate.
+        """
+        if not self._use_xla:
+            return function
+        # A new one for each replica: they are traced one by one.
+        return tf.function(function, jit_compile=True, autograph=False)
+
+    def build_optimizer(self):
+        """Creates the state of the optimizer, if it has none."""
+        # Keras would give that of a loss scale up for a new one.
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    def update(self, gradients):
+        """One step of the optimizer, with the gradients of all replicas."""
+        if self.replicas > 1:
+            gradients = _as_one(gradients, self.optimizer, self.replicas)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        if self.replicas > 1 and not self.shares_statistics:
+            _average(self.non_trainable_variables)
+
+    def predict_step(self, data):
+        """Outputs for a batch; called by `predict`."""
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        (padded,), count = self.never_empty(inputs)
+        return self(padded, training=False)[:count]
+
+    def never_empty(self, *parts):
+        """The share of a replica of a batch, with an image in any case.
+
+        A replica gets none if the last batch is smaller than their number.
+
+        Args:
+            *parts: tensors with the batch in front, or `None`.
+
+        Returns:
+            List of `parts`, in place of an empty one one that is a single
+            zero; and the number of examples that are true, a slice of which
+            changes nothing if it is `None`.
+        """
+        if self.replicas == 1 or parts[0].shape[0] is not None:
+            return list(parts), None
+        padded = [None if part is None else _padded(part) for part in parts]
+        return padded, tf.shape(parts[0])[0]
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """See `SATModel.fit`."""
+        strategy = self.distribute_strategy
+        self.build_optimizer()
+        check_scope(self)
+        if self.replicas > 1:
+            x = _for_replicas(x, y, batch_size, self.replicas)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_words_for_lost_workers(strategy))
+            _check_same_on_all_workers(self)
+            for callback in keras.tree.flatten(kwargs.get("callbacks")):
+                # One that goes on from a checkpoint, like `callbacks.Resume`.
+                if hasattr(callback, "session"):
+                    session = callback.session(
+                        self, x, kwargs.get("steps_per_epoch")
+                    )
+                    epoch = stack.enter_context(session)
+                    if epoch is not None:
+                        kwargs["initial_epoch"] = epoch
+            if self.replicas > 1:
+                stack.enter_context(warnings.catch_warnings())
+                # Keras warns of the end of data of unknown length.
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+            return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def get_compile_config(self):
+        """The arguments of `compile`, in a form that Keras can save."""
+        return super().get_compile_config() | {
+            "jit_compile": self._jit_compile_asked
+        }
+
+
+def check_scope(model):
+    """Refuses a model with weights that its strategy does not hold.
+
+    Args:
+        model: `keras.Model`. The strategy is that of the model, if it has one
+            already, or the current one.
+    """
+    strategy = model.distribute_strategy or tf.distribute.get_strategy()
+    optimizer = getattr(model, "optimizer", None)
+    parts = {
+        "model": model.variables,
+        "optimizer": optimizer.variables if optimizer else [],
+        "metrics": model.metrics_variables,
+    }
+    for name, variables in parts.items():
+        for variable in variables:
+            if not strategy.extended.variable_created_in_scope(variable.value):
+                checks.refuse(
+                    name,
+                    "be built in the scope of the strategy that trains it",
+                    checks.Described(
+                        f"{variable.path!r}, built outside of the "
+                        f"{type(strategy).__name__}"
+                    ),
+                    "Build the network, SATModel, and optimizers and metrics "
+                    "in one `with strategy.scope():`.",
+                )
+
+
+def _check_optimizer(optimizer, replicas):
+    """Refuses what Keras's optimizers do wrong on several replicas."""
+    if replicas == 1 or optimizer is None:
+        return
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    wrong = {
+        "gradient_accumulation_steps": "Use a larger batch.",
+        "ema_overwrite_frequency": "Use plain `use_ema=True`.",
+    }
+    if inner is not optimizer:
+        why = "A loss scale is not clipped rightly. Use bfloat16."
+        wrong |= dict.fromkeys(
+            ("clipnorm", "global_clipnorm", "clipvalue"), why
+        )
+    for name, why in wrong.items():
+        if getattr(inner, name, None) is not None:
+            checks.refuse(
+                name, "be None on several replicas", getattr(inner, name), why
+            )
+
+
+def _as_one(gradients, optimizer, replicas):
+    """Gradients that an optimizer treats like those of a single replica."""
+    context = tf.distribute.get_replica_context()
+    if hasattr(optimizer, "inner_optimizer"):
+        # The first replica decides for all whether a step is finite: NaN in
+        # all of them, if there is an infinity in one.
+        zero = tf.add_n([tf.reduce_sum(0 * g) for g in gradients])
+        zero = context.all_reduce(tf.distribute.ReduceOp.SUM, zero)
+        return [g + tf.cast(zero, g.dtype) for g in gradients]
+    limits = optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue
+    if any(limit is not None for limit in limits):
+        # Clipped once as a whole; the parts, that the optimizer adds up, are
+        # within the limits themselves.
+        whole = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        return [g / replicas for g in optimizer._clip_gradients(whole)]
+    return gradients
+
+
+def _average(variables):
+    """Gives moving statistics the mean over the replicas."""
+    variables = [v for v in variables if v.dtype.startswith("float")]
+    if not variables:
+        return
+    context = tf.distribute.get_replica_context()
+    means = context.all_reduce(
+        tf.distribute.ReduceOp.MEAN,
+        [tf.convert_to_tensor(v) for v in variables],
+    )
+    for variable, mean in zip(variables, means, strict=True):
+        variable.assign(mean)
+
+
+def _padded(part):
+    missing = tf.maximum(1 - tf.shape(part)[0], 0)
+    shape = tf.concat([[missing], tf.shape(part)[1:]], axis=0)
+    # Not tf.pad: that and a convolution are wrongly made one on CPUs.
+    return tf.concat([part, tf.zeros(shape, part.dtype)], axis=0)
+
+
+def _for_replicas(x, y, batch_size, replicas):
+    """The data in batches that replicas can share evenly.
+
+    Raises:
+        ValueError: If they cannot share the first batch.
+    """
+    if y is not None:
+        batch_size = batch_size or 32
+        _check_batch("batch_size", batch_size, replicas)
+        rest = len(x) % batch_size
+        _check_batch("the last batch", rest, replicas)
+    if not isinstance(x, tf.data.Dataset):
+        return x
+    size = tf.nest.flatten(x.element_spec)[0].shape[0]
+    if size is not None:
+        _check_batch("batch_size", size, replicas)
+        return x
+    first = next(iter(x.take(1)))
+    size = int(tf.shape(tf.nest.flatten(first)[0])[0])
+    _check_batch("batch_size", size, replicas)
+    logging.info("Batches of other sizes than %d are left out.", size)
+
+    def is_full(*batch):
+        return tf.shape(tf.nest.flatten(batch)[0])[0] == size
+
+    def with_known_size(*batch):
+        return tf.nest.map_structure(
+            lambda part: tf.ensure_shape(part, [size, *part.shape[1:]]), batch
+        )
+
+    return x.filter(is_full).map(with_known_size)
+
+
+def _check_batch(name, size, replicas):
+    if size % replicas:
+        checks.refuse(
+            name,
+            f"be a multiple of the number of replicas, {replicas}",
+            size,
+        )
+
+
+def _check_same_on_all_workers(model):
+    """Refuses to train one model here and another one on another worker."""
+    strategy = model.distribute_strategy
+    if not distribution.several_workers(strategy):
+        return
+    settings = training_settings(model)
+    digests = [
+        int.from_bytes(
+            hashlib.sha256(json.dumps(part).encode()).digest()[:7], "big"
+        )
+        for part in settings.values()
+    ]
+    local = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant([digests], tf.int64)
+    )
+    everywhere = strategy.gather(local, axis=0).numpy()
+    for name, column in zip(settings, everywhere.T, strict=True):
+        if len(set(column)) > 1:
+            checks.refuse(
+                name,
+                "be the same on all workers",
+                checks.Described(
+                    f"{len(set(column))} different ones; here: "
+                    f"{settings[name]!r:.300}"
+                ),
+                "Start every worker by the same command.",
+            )
+
+
+@contextlib.contextmanager
+def _words_for_lost_workers(strategy):
+    """Says what to do when another worker has ended."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if not distribution.several_workers(strategy):
+            raise
+        lines = error.message.strip().splitlines()
+        raise RuntimeError(
+            "`fit` must reach all workers. Received from TensorFlow: "
+            f"{type(error).__name__}: {lines[-1]:.300} "
+            "Probably another worker has ended. Start all workers again by "
+            "the same command: with `callbacks.Resume` they go on from the "
+            "last checkpoint."
+        ) from error

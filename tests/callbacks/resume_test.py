@@ -1,0 +1,59 @@
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+
+import numpy as np
+
+import keras_sat
+from tests.test_case import TestCase
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+
+
+def run(*arguments):
+    """A process that trains, until it ends."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.programs.resume", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+class ResumeTest(TestCase):
+    def test_killed_again_and_again_a_run_ends_with_the_same_bits(self):
+        folder = pathlib.Path(self.get_temp_dir())
+        whole = f"--directory={folder}/whole", f"--path={folder}/whole.npz"
+        cut = f"--directory={folder}/cut", f"--path={folder}/cut.npz"
+        self.assertEqual(run(*whole).returncode, 0)
+        # Anywhere in 18 steps; then while a checkpoint is being written.
+        killed = run(*cut, f"--kill_at_step={random.randint(8, 11)}")
+        self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
+        killed = run(*cut, "--kill_in_write=2")
+        self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
+        self.assertLen(list(folder.glob("cut/*.tmp")), 1)
+        newest = sorted(folder.glob("cut/*.npz"))[-1]
+        with open(newest, "r+b") as file:
+            file.truncate(1000)
+        ended = run(*cut, "--kill_at_step=6", "--signal=SIGTERM")
+        self.assertEqual(
+            ended.returncode, keras_sat.callbacks.PREEMPTED, ended.stderr
+        )
+        self.assertRegex(
+            ended.stderr, f"{newest} is damaged .*: the previous one is used"
+        )
+        finished = run(*cut)
+        self.assertEqual(finished.returncode, 0, finished.stderr)
+        self.assertEmpty(list(folder.glob("cut/*.tmp")))
+        self.assertLen(list(folder.glob("cut/*.npz")), 2)
+        with (
+            np.load(folder / "whole.npz") as one,
+            np.load(folder / "cut.npz") as two,
+        ):
+            # The mean loss of the last epoch is among them.
+            self.assertIn("loss", one.files)
+            for name in one.files:
+                self.assertAllEqual(one[name], two[name], name)

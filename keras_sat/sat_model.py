@@ -5,8 +5,10 @@ import zipfile
 import keras
 import tensorflow as tf
 
+from keras_sat import averaging
 from keras_sat import batches
 from keras_sat import checks
+from keras_sat import schedules
 from keras_sat.attacks import PGD
 from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
@@ -37,6 +39,11 @@ class SATModel(keras.Model):
     `fit` logs `loss` and `robust_accuracy` (against `attack`). `evaluate`
     returns `loss`, `robust_accuracy` (both against `eval_attack`) and
     `clean_accuracy`; during `fit` they are logged with the prefix `val_`.
+
+    With an optimizer that has `use_ema=True`, all weights are averaged, those
+    of batch normalization included. Validation and what is saved or exported
+    during `fit` then use the averages, and at the end of `fit` they become the
+    weights.
 
     Args:
         model: `keras.Model` from images in `value_range` to logits
@@ -95,6 +102,7 @@ class SATModel(keras.Model):
         self.clean_accuracy = keras.metrics.Mean(name="clean_accuracy")
         self.robust_accuracy = keras.metrics.Mean(name="robust_accuracy")
         self.built = True
+        self._fitting = False
         self.compile()
 
     def call(self, images, training=None):
@@ -108,6 +116,7 @@ class SATModel(keras.Model):
         loss="auto",
         metrics=None,
         weight_decay="auto",
+        attack_schedule=None,
         **kwargs,
     ):
         """Configures training.
@@ -121,7 +130,10 @@ class SATModel(keras.Model):
             weight_decay: float >= 0. The loss gains `weight_decay / 2` times
                 the sum of the squared kernels; batch normalization, biases and
                 learnable activations are left out. Defaults to `1e-4` with the
-                default optimizer, else `0.0`.
+                default optimizer, else `0.0`. The decoupled decay that an
+                optimizer like AdamW has of its own is for kernels only, too.
+            attack_schedule: `schedules.AttackSchedule`. How `attack` grows in
+                the course of training. Defaults to not at all.
             **kwargs: other arguments of `keras.Model.compile`.
         """
         if weight_decay == "auto":
@@ -131,22 +143,33 @@ class SATModel(keras.Model):
             optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
         if loss == "auto":
             loss = CrossEntropy(label_smoothing=0.1)
+        if not isinstance(attack_schedule, schedules.AttackSchedule | None):
+            checks.refuse(
+                "attack_schedule",
+                "be an AttackSchedule",
+                attack_schedule,
+                error=TypeError,
+            )
         self.weight_decay = weight_decay
+        self.attack_schedule = attack_schedule
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
+        self._decay_kernels_only()
 
     def train_step(self, data):
         """One attack and one update; called by `fit`."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         seed = self._next_seed(self.seeds)
+        scale = self._attack_scale()
         loss, logits, gradients = self.forward_backward(
-            images, labels, weights, seed
+            images, labels, weights, seed, scale
         )
+        averaging.update(self)
         self.optimizer.apply(gradients, self.trainable_variables)
         logs = self._update_metrics(loss, images, labels, logits, weights)
         del logs["clean_accuracy"]
         return logs
 
-    def forward_backward(self, images, labels, weights, seed):
+    def forward_backward(self, images, labels, weights, seed, scale=None):
         """The attack, the loss on its result, and the gradients.
 
         Args:
@@ -154,6 +177,7 @@ class SATModel(keras.Model):
             labels: int `(batch,)` or probabilities `(batch, num_classes)`.
             weights: float tensor `(batch,)`, or `None`.
             seed: int32 tensor `(2,)`.
+            scale: factors of the size of the attack; see `Attack.__call__`.
 
         Returns:
             Scalar loss, adversarial logits, and the gradients of the scaled
@@ -165,7 +189,7 @@ class SATModel(keras.Model):
             self.model if self.attack_model is None else self.attack_model
         )
         targets = self.objective.targets(inference(attacked), images, labels)
-        adversarial = self.attack(attacked, images, targets, seed)
+        adversarial = self.attack(attacked, images, targets, seed, scale)
         # Outer minimization.
         with tf.GradientTape() as tape:
             loss, logits = self.objective(
@@ -230,16 +254,30 @@ class SATModel(keras.Model):
         if y is None:
             # Keras warns of its own default, as only arrays are shuffled.
             kwargs.setdefault("shuffle", False)
-        return super().fit(
-            x, y, batch_size, epochs, validation_data=validation_data, **kwargs
-        )
+        with self.distribute_strategy.scope():
+            averaging.build(self)
+        self._fitting = True
+        try:
+            history = super().fit(
+                x,
+                y,
+                batch_size,
+                epochs,
+                validation_data=validation_data,
+                **kwargs,
+            )
+        finally:
+            self._fitting = False
+        averaging.finalize(self)
+        return history
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Loss, clean and robust accuracy; see `keras.Model.evaluate`."""
         # Keras sets this during `fit`, which has checked the data already.
         if not kwargs.get("_use_cached_eval_dataset"):
             x = self._check_data(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        with averaging.averaged_weights(self, self._fitting):
+            return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """Logits of clean images; see `keras.Model.predict`."""
@@ -248,11 +286,22 @@ class SATModel(keras.Model):
 
     def export(self, filepath, **kwargs):
         """Writes the classifier alone, as a SavedModel; see `keras.Model`."""
-        self.model.export(filepath, **kwargs)
+        with averaging.averaged_weights(self, self._fitting):
+            self.model.export(filepath, **kwargs)
+
+    def save(self, filepath, **kwargs):
+        """Writes a `.keras` file; see `keras.Model`."""
+        with averaging.averaged_weights(self, self._fitting):
+            super().save(filepath, **kwargs)
+
+    def save_weights(self, filepath, **kwargs):
+        """Writes weights and the state of training; see `keras.Model`."""
+        with averaging.averaged_weights(self, self._fitting):
+            super().save_weights(filepath, **kwargs)
 
     def load_weights(self, filepath, **kwargs):
         """Loads weights and the state of training; see `keras.Model`."""
-        self.optimizer.build(self.trainable_variables)
+        averaging.build(self)
         super().load_weights(filepath, **kwargs)
 
     def get_config(self):
@@ -281,13 +330,16 @@ class SATModel(keras.Model):
     def get_compile_config(self):
         """The arguments of `compile`, in a form that Keras can save."""
         return super().get_compile_config() | {
-            "weight_decay": self.weight_decay
+            "weight_decay": self.weight_decay,
+            "attack_schedule": keras.saving.serialize_keras_object(
+                self.attack_schedule
+            ),
         }
 
     def compile_from_config(self, config):
         """Compiles as `get_compile_config` described."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        averaging.build(self)
 
     def _penalty(self):
         """Weight decay, divided by the replicas that losses are summed over."""
@@ -296,6 +348,21 @@ class SATModel(keras.Model):
         squares = [tf.nn.l2_loss(kernel.value) for kernel in kernels(self)]
         replicas = self.distribute_strategy.num_replicas_in_sync
         return self.weight_decay * tf.add_n(squares) / replicas
+
+    def _decay_kernels_only(self):
+        """Leaves the other variables out of the optimizer's own decay."""
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if optimizer.weight_decay and not optimizer.built:
+            decayed = {id(kernel) for kernel in kernels(self)}
+            optimizer.exclude_from_weight_decay(
+                [v for v in self.trainable_variables if id(v) not in decayed]
+            )
+
+    def _attack_scale(self):
+        if self.attack_schedule is None:
+            return None
+        step = schedules.batches_seen(self.optimizer)
+        return self.attack_schedule.scale(step)
 
     def _next_seed(self, generator):
         """A seed that differs between steps and between replicas."""

@@ -62,7 +62,7 @@ MAY_IMPORT = {
         "report",
     },
     "callbacks": {"attacks", "plots"},
-    "recipes": {"attacks", "objectives", "schedules"},
+    "recipes": {"attacks", "models", "objectives", "sat_model", "schedules"},
 }
 REQUIRED = {"absl", "keras", "numpy", "tensorflow"}
 

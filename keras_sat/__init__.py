@@ -15,6 +15,8 @@ from keras_sat import data
 from keras_sat import export
 from keras_sat import plots
 from keras_sat import preprocessing
+from keras_sat import recipes
+from keras_sat import schedules
 from keras_sat.activations import SmoothReLU
 from keras_sat.activations import relu_with_gradient_of
 from keras_sat.attacks import APGD

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from keras_sat import averaging
 from keras_sat import checks
 from keras_sat import distribution
 from keras_sat.settings import training_settings
@@ -79,18 +80,17 @@ class ReplicatedModel(WorkerGaps, keras.Model):
 
     def build_optimizer(self):
         """Creates the state of the optimizer, if it has none."""
-        # Keras would give that of a loss scale up for a new one.
-        if not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
+        with self.distribute_strategy.scope():
+            averaging.build(self)
 
     def update(self, gradients):
         """One step of the optimizer, with the gradients of all replicas."""
         if self.replicas > 1:
             gradients = _as_one(gradients, self.optimizer, self.replicas)
-        self.optimizer.apply(gradients, self.trainable_variables)
         if self.replicas > 1 and not self.shares_statistics:
             _average(self.non_trainable_variables)
+        averaging.update(self)
+        self.optimizer.apply(gradients, self.trainable_variables)
 
     def predict_step(self, data):
         """Outputs for a batch; called by `predict`."""

@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from keras_sat import averaging
 from keras_sat import batches
 from keras_sat import checks
 from keras_sat import export
+from keras_sat import schedules
 from keras_sat.attacks import PGD
 from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
@@ -38,6 +40,11 @@ class SATModel(ReplicatedModel):
     `fit` logs `loss` and `robust_accuracy` (against `attack`). `evaluate`
     returns `loss`, `robust_accuracy` (both against `eval_attack`) and
     `clean_accuracy`; during `fit` they are logged with the prefix `val_`.
+
+    With an optimizer that has `use_ema=True`, all weights are averaged, those
+    of batch normalization included. Validation and what is saved or exported
+    during `fit` then use the averages, and at the end of `fit` they become the
+    weights.
 
     Args:
         model: `keras.Model` from images in `value_range` to logits
@@ -96,6 +103,7 @@ class SATModel(ReplicatedModel):
         self.clean_accuracy = keras.metrics.Mean(name="clean_accuracy")
         self.robust_accuracy = keras.metrics.Mean(name="robust_accuracy")
         self.built = True
+        self._fitting = False
         check_scope(self)
         self.compile()
 
@@ -110,6 +118,7 @@ class SATModel(ReplicatedModel):
         loss="auto",
         metrics=None,
         weight_decay="auto",
+        attack_schedule=None,
         **kwargs,
     ):
         """Configures training.
@@ -123,7 +132,10 @@ class SATModel(ReplicatedModel):
             weight_decay: float >= 0. The loss gains `weight_decay / 2` times
                 the sum of the squared kernels; batch normalization, biases and
                 learnable activations are left out. Defaults to `1e-4` with the
-                default optimizer, else `0.0`.
+                default optimizer, else `0.0`. The decoupled decay that an
+                optimizer like AdamW has of its own is for kernels only, too.
+            attack_schedule: `schedules.AttackSchedule`. How `attack` grows in
+                the course of training. Defaults to not at all.
             **kwargs: other arguments of `keras.Model.compile`. Its
                 `jit_compile`, bool or `"auto"`, says whether XLA compiles
                 attacks and gradients on each replica, once for every size of
@@ -140,8 +152,17 @@ class SATModel(ReplicatedModel):
                 )
         if loss == "auto":
             loss = CrossEntropy(label_smoothing=0.1)
+        if not isinstance(attack_schedule, schedules.AttackSchedule | None):
+            checks.refuse(
+                "attack_schedule",
+                "be an AttackSchedule",
+                attack_schedule,
+                error=TypeError,
+            )
         self.weight_decay = weight_decay
+        self.attack_schedule = attack_schedule
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
+        self._decay_kernels_only()
 
     def train_step(self, data):
         """One attack and one update; called by `fit`."""
@@ -150,14 +171,15 @@ class SATModel(ReplicatedModel):
         step = self.forward_backward
         if not self.shares_statistics:
             step = self.with_xla(step)
-        loss, logits, gradients = step(images, labels, weights, seed)
+        scale = self._attack_scale()
+        loss, logits, gradients = step(images, labels, weights, seed, scale)
         self.update(gradients)
         count = tf.shape(images)[0]
         logs = self._update_metrics(loss, count, labels, logits, weights)
         del logs["clean_accuracy"]
         return self.reducible(logs)
 
-    def forward_backward(self, images, labels, weights, seed):
+    def forward_backward(self, images, labels, weights, seed, scale=None):
         """The attack, the loss on its result, and the gradients.
 
         Args:
@@ -165,6 +187,7 @@ class SATModel(ReplicatedModel):
             labels: int `(batch,)` or probabilities `(batch, num_classes)`.
             weights: float tensor `(batch,)`, or `None`.
             seed: int32 tensor `(2,)`.
+            scale: factors of the size of the attack; see `Attack.__call__`.
 
         Returns:
             Scalar loss, adversarial logits, and the gradients of the scaled
@@ -177,7 +200,7 @@ class SATModel(ReplicatedModel):
         )
         targets = self.objective.targets(inference(attacked), images, labels)
         attack = self.with_xla(lambda *batch: self.attack(attacked, *batch))
-        adversarial = attack(images, targets, seed)
+        adversarial = attack(images, targets, seed, scale)
         # Outer minimization.
         with tf.GradientTape() as tape:
             loss, logits = self.objective(
@@ -256,16 +279,28 @@ class SATModel(ReplicatedModel):
         if y is None:
             # Keras warns of its own default, as only arrays are shuffled.
             kwargs.setdefault("shuffle", False)
-        return super().fit(
-            x, y, batch_size, epochs, validation_data=validation_data, **kwargs
-        )
+        self._fitting = True
+        try:
+            history = super().fit(
+                x,
+                y,
+                batch_size,
+                epochs,
+                validation_data=validation_data,
+                **kwargs,
+            )
+        finally:
+            self._fitting = False
+        averaging.finalize(self)
+        return history
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Loss, clean and robust accuracy; see `keras.Model.evaluate`."""
         # Keras sets this during `fit`, which has checked the data already.
         if not kwargs.get("_use_cached_eval_dataset"):
             x = self._check_data(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        with averaging.averaged_weights(self, self._fitting):
+            return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """Logits of clean images; see `keras.Model.predict`."""
@@ -295,6 +330,16 @@ class SATModel(ReplicatedModel):
             export.other_format(
                 self, filepath, format, verbose=verbose, **kwargs
             )
+
+    def save(self, filepath, **kwargs):
+        """Writes a `.keras` file; see `keras.Model`."""
+        with averaging.averaged_weights(self, self._fitting):
+            super().save(filepath, **kwargs)
+
+    def save_weights(self, filepath, **kwargs):
+        """Writes weights and the state of training; see `keras.Model`."""
+        with averaging.averaged_weights(self, self._fitting):
+            super().save_weights(filepath, **kwargs)
 
     def load_weights(self, filepath, **kwargs):
         """Loads weights and the state of training; see `keras.Model`."""
@@ -327,7 +372,10 @@ class SATModel(ReplicatedModel):
     def get_compile_config(self):
         """The arguments of `compile`, in a form that Keras can save."""
         return super().get_compile_config() | {
-            "weight_decay": self.weight_decay
+            "weight_decay": self.weight_decay,
+            "attack_schedule": keras.saving.serialize_keras_object(
+                self.attack_schedule
+            ),
         }
 
     def compile_from_config(self, config):
@@ -341,6 +389,21 @@ class SATModel(ReplicatedModel):
             return 0.0
         squares = [tf.nn.l2_loss(kernel.value) for kernel in kernels(self)]
         return self.weight_decay * tf.add_n(squares) / self.replicas
+
+    def _decay_kernels_only(self):
+        """Leaves the other variables out of the optimizer's own decay."""
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if optimizer.weight_decay and not optimizer.built:
+            decayed = {id(kernel) for kernel in kernels(self)}
+            optimizer.exclude_from_weight_decay(
+                [v for v in self.trainable_variables if id(v) not in decayed]
+            )
+
+    def _attack_scale(self):
+        if self.attack_schedule is None:
+            return None
+        step = schedules.batches_seen(self.optimizer)
+        return self.attack_schedule.scale(step)
 
     def _next_seed(self, generator):
         """A seed that differs between steps and between replicas."""

@@ -37,12 +37,19 @@ MAY_IMPORT = {
     "objectives": set(),
     "settings": set(),
     "worker_gaps": {"distribution"},
-    "replicated_model": {"distribution", "settings", "worker_gaps"},
+    "replicated_model": {
+        "averaging",
+        "distribution",
+        "settings",
+        "worker_gaps",
+    },
     "sat_model": {
         "attacks",
+        "averaging",
+        "export",
         "objectives",
         "replicated_model",
-        "export",
+        "schedules",
         "sharing",
     },
     "files": set(),
@@ -66,7 +73,7 @@ MAY_IMPORT = {
         "report",
     },
     "callbacks": {"attacks", "distribution", "plots", "settings"},
-    "recipes": {"attacks", "objectives", "schedules"},
+    "recipes": {"attacks", "models", "objectives", "sat_model", "schedules"},
 }
 REQUIRED = {"absl", "keras", "numpy", "tensorflow"}
 

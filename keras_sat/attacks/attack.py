@@ -1,6 +1,7 @@
 """The contract of every attack, and the loop that attacks are written with."""
 
 import abc
+import copy
 import dataclasses
 
 import keras
@@ -205,7 +206,7 @@ class Attack(config.Config, abc.ABC):
         checks.integer("restarts", self.restarts)
         losses.get(self.loss)
 
-    def __call__(self, model, images, labels, seed=None):
+    def __call__(self, model, images, labels, seed=None, scale=None):
         """Attacks a batch.
 
         Args:
@@ -217,6 +218,8 @@ class Attack(config.Config, abc.ABC):
             seed: int tensor `(2,)`. The same seed gives the same images, if
                 both runs use XLA or neither does.
                 Defaults to one from TensorFlow's global stream.
+            scale: dict from `"epsilon"` and `"step_size"` to float tensors
+                `()`, factors of these fields for this call; see `scaled`.
 
         Returns:
             float32 tensor like `images`.
@@ -225,6 +228,8 @@ class Attack(config.Config, abc.ABC):
             ValueError: If, outside a `tf.function`, images or labels are not
                 as described.
         """
+        if scale:
+            return self.scaled(**scale)(model, images, labels, seed)
         images, labels, seed = self.arguments(images, labels, seed)
         predict = inference(model)
         adversarial = self.perturb(predict, images, labels, seed)
@@ -270,6 +275,24 @@ class Attack(config.Config, abc.ABC):
             epsilon: float > 0. Radius, as a fraction of `value_range`.
         """
         return self.replace(epsilon=epsilon)
+
+    def scaled(self, **factors):
+        """A copy in which fields are multiplied, by tensors if need be.
+
+        This is how an attack grows during training, inside a compiled step.
+        The result is not checked; with tensors in it, it is for the
+        `tf.function` they belong to.
+
+        Args:
+            **factors: float, or float tensor `()`, for each field. Those that
+                the attack does not have are left out.
+        """
+        scaled = copy.copy(self)
+        for name, factor in factors.items():
+            if hasattr(self, name):
+                value = getattr(self, name) * factor
+                object.__setattr__(scaled, name, value)
+        return scaled
 
     def arguments(self, images, labels, seed):
         """The arguments of a call as tensors, checked if they are concrete."""

@@ -10,12 +10,13 @@ from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import input_gradient
 from keras_sat.attacks.attack import repeat
+from keras_sat.attacks.attack import where
 
 
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PGD(Attack):
-    """Projected gradient descent on the images; returns the last iterate.
+    """Projected gradient descent on the images.
 
     Each step moves by `step_size` along the direction in which the linearised
     loss rises most, then back to the nearest point of the ball and the range.
@@ -31,6 +32,9 @@ class PGD(Attack):
         clean_start_probability: float in `[0, 1]`. How often a whole batch
             starts at the clean images all the same; the paper's code trains
             with 0.2 and evaluates with 0. Defaults to `0.0`.
+        best_iterate: bool. Whether each image is the one of the highest loss
+            among the start and what came after each step, which takes one more
+            forward pass, instead of the last one. Defaults to `False`.
         norm, restarts, targeted, loss, value_range: see `Attack`.
 
     Example:
@@ -48,6 +52,7 @@ class PGD(Attack):
     steps: int = 10
     random_start: bool = True
     clean_start_probability: float = 0.0
+    best_iterate: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -80,18 +85,37 @@ class PGD(Attack):
         )
 
     def ascend(self, predict, images, labels, start):
-        """The last of `steps` iterates that begin at `start`."""
+        """What `steps` steps from `start` lead to."""
+
+        def loss(x):
+            return self.objective(labels, predict(x))
 
         def step(_, x):
-            gradient = input_gradient(
-                lambda x: self.objective(labels, predict(x)), x
-            )[1]
-            direction = self.ball.steepest_ascent(gradient)
-            return self.project(
-                x + self.step_size * self.width * direction, images
-            )
+            gradient = input_gradient(loss, x)[1]
+            return self._moved(x, gradient, images)
 
-        return repeat(step, start, self.steps)
+        def step_and_compare(_, state):
+            x, *best = state
+            value, gradient = input_gradient(loss, x)
+            best = _worse(x, value, *best)
+            return self._moved(x, gradient, images), *best
+
+        if not self.best_iterate:
+            return repeat(step, start, self.steps)
+        start = self.project(start, images)
+        lowest = tf.fill(tf.shape(images)[:1], -float("inf"))
+        x, *best = repeat(step_and_compare, (start, start, lowest), self.steps)
+        return _worse(x, loss(x), *best)[0]
+
+    def _moved(self, x, gradient, images):
+        direction = self.ball.steepest_ascent(gradient)
+        return self.project(x + self.step_size * self.width * direction, images)
+
+
+def _worse(x, value, best, best_value):
+    """Of two images each, the one of higher loss, and its loss."""
+    higher = value > best_value
+    return where(higher, x, best), tf.where(higher, value, best_value)
 
 
 def FGSM(epsilon=4 / 255, **kwargs):  # noqa: N802

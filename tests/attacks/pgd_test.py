@@ -181,6 +181,58 @@ class PGDTest(TestCase):
         adversarial = attack(model, images, np.zeros(16, "int32"), (7, 8))
         self.assertAllGreater(adversarial, 0.5)
 
+    def test_the_best_iterate_is_that_of_the_highest_loss(self):
+        # The loss is highest at 0.5: one more step leads past it.
+        def model(images):
+            return tf.concat([tf.square(images - 0.5), 0 * images], -1)
+
+        images = np.array([[0.455], [0.475], [0.496], [0.7]], "float32")
+        labels = np.zeros(4, "int32")
+        attack = keras_sat.PGD(
+            epsilon=0.05, step_size=0.02, steps=3, random_start=False
+        )
+        last = attack(model, images, labels)[:, 0]
+        # From one side to the other, and at 0.7 to the border of the ball.
+        expected = [0.505, 0.495, 0.516, 0.65]
+        self.assertAllClose(last, expected, atol=1e-6)
+        best = attack.replace(best_iterate=True)(model, images, labels)[:, 0]
+        expected = [0.495, 0.495, 0.496, 0.65]
+        self.assertAllClose(best, expected, atol=1e-6)
+
+    @parameterized.parameters("linf", "l2")
+    def test_the_best_iterate_stays_in_the_ball_and_the_range(self, norm):
+        model, images, labels = self.tiny_classifier()
+        images = np.round(images).astype("float32")
+        attack = keras_sat.PGD(epsilon=0.3, step_size=1e-6, steps=1, norm=norm)
+        # The random start, which leaves the range, may be the best.
+        best = attack.replace(best_iterate=True)
+        adversarial = best(model, images, labels, seed=[1, 2])
+        self.assertAllInRange(adversarial, 0.0, 1.0)
+        sizes = attack.ball.size(adversarial - images)
+        self.assertAllInRange(sizes, 0.0, 0.3 + 1e-6)
+        last = attack(model, images, labels, seed=[1, 2])
+        losses_of = [
+            losses.cross_entropy(labels, model(x)) for x in (adversarial, last)
+        ]
+        self.assertAllGreaterEqual(losses_of[0] - losses_of[1], -1e-6)
+
+    @parameterized.parameters("linf", "l2")
+    def test_a_scaled_call_is_that_of_a_smaller_attack(self, norm):
+        model, images, labels = self.tiny_classifier()
+        attack = keras_sat.PGD(epsilon=0.2, step_size=0.08, steps=3, norm=norm)
+        smaller = attack.replace(epsilon=0.05, step_size=0.04)
+
+        @tf.function
+        def scaled(epsilon, step_size):
+            scale = {"epsilon": epsilon, "step_size": step_size}
+            return attack(model, images, labels, seed=[1, 2], scale=scale)
+
+        expected = smaller(model, images, labels, seed=[1, 2])
+        self.assertAllClose(scaled(0.25, 0.5), expected, atol=1e-6)
+        # A ball of no size holds the clean image only.
+        self.assertAllEqual(scaled(0.0, 0.0), images)
+        self.assertEqual((attack.epsilon, attack.step_size), (0.2, 0.08))
+
     def test_starts_from_the_clean_batch_as_often_as_asked(self):
         images = tf.fill((4, 2, 2, 1), 0.5)
         attack = keras_sat.PGD(epsilon=0.1, clean_start_probability=0.2)

@@ -1,0 +1,265 @@
+"""A recipe: a network, and all that there is to set for its training."""
+
+import dataclasses
+
+import keras
+
+from keras_sat import checks
+from keras_sat import config
+from keras_sat import models
+from keras_sat import schedules
+from keras_sat.attacks import PGD
+from keras_sat.objectives import TRADES
+from keras_sat.objectives import AdversarialTraining
+from keras_sat.objectives import CrossEntropy
+from keras_sat.sat_model import SATModel
+
+NETWORKS = {
+    "efficientnet": models.efficientnet,
+    "resnet": models.resnet,
+    "resnext": models.resnext,
+    "wide_resnet": models.wide_resnet,
+}
+OPTIMIZERS = ("adamw", "sgd")
+DECAYS = ("cosine", "exponential", "step")
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(config.Config):
+    """Hyperparameters of a whole training.
+
+    `replace` makes a copy with other values. All of them can be written as
+    JSON.
+
+    Args:
+        network: str. `"efficientnet"`, `"resnet"`, `"resnext"` or
+            `"wide_resnet"`.
+        network_options: dict. Arguments of that builder. Defaults to none.
+        activation: str. Defaults to `"silu"`.
+        image_size: int >= 1. Height and width of the images.
+        epochs: int >= 1.
+        batch_size: int >= 1. Images in a step, on all replicas together.
+        optimizer: str. `"sgd"`, with momentum 0.9, or `"adamw"`. Defaults to
+            `"sgd"`.
+        nesterov: bool. Of SGD. Defaults to `True`.
+        learning_rate: float > 0. The highest rate, with `reference_batch_size`
+            images in a step; with others, it is in proportion.
+        reference_batch_size: int >= 1. Defaults to `256`.
+        decay: str. `"step"`: times `decay_factor` at each of `decay_epochs`;
+            `"exponential"`: times `decay_factor` after every `decay_epochs[0]`
+            epochs; `"cosine"`: to 0 at the end.
+        decay_epochs: tuple of float > 0. Defaults to none.
+        decay_factor: float. Defaults to `0.1`.
+        warmup_epochs: float >= 0. The rate rises linearly. Defaults to `0.0`.
+        warmup_start: float >= 0. The rate it rises from, but at most the
+            highest one. Defaults to `0.0`.
+        weight_decay: float >= 0. For kernels only: a penalty of half of it
+            times their squares, or, with AdamW, decoupled.
+        label_smoothing: float in `[0, 1]`. In the loss, not in the attack.
+            Defaults to `0.0`.
+        ema: float in `[0, 1)`. Momentum of the moving averages of all weights;
+            0 for none. Defaults to `0.0`.
+        trades_beta: float >= 0. Weight of the penalty of TRADES; 0 for plain
+            adversarial training. Defaults to `0.0`.
+        epsilon, step_size, steps, clean_start_probability, best_iterate: the
+            training attack; see `PGD`.
+        epsilon_warmup_epochs: float >= 0. Radius and steps rise linearly from
+            0. Defaults to `0.0`.
+        step_size_warmup_epochs: float >= 0. The steps alone do so. Defaults to
+            `0.0`.
+        eval_step_size, eval_steps: the attack of validation, with the same
+            radius. Default to `1 / 255` and `10`.
+        augmentation: dict. What training images undergo besides the crop and
+            the flip: arguments of `data.Augmentation`. Defaults to nothing.
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If an argument has a value that is not listed here.
+
+    Example:
+
+    ```python
+    recipe = keras_sat.recipes.imagenet_resnet().replace(batch_size=512)
+    model = recipe.model()
+    recipe.compile(model, steps_per_epoch=2502)
+    model.fit(train_ds, epochs=recipe.epochs)
+    ```
+    """
+
+    network: str
+    network_options: dict = dataclasses.field(default_factory=dict)
+    activation: str = "silu"
+    image_size: int
+    epochs: int
+    batch_size: int
+    optimizer: str = "sgd"
+    nesterov: bool = True
+    learning_rate: float
+    reference_batch_size: int = 256
+    decay: str
+    decay_epochs: tuple = ()
+    decay_factor: float = 0.1
+    warmup_epochs: float = 0.0
+    warmup_start: float = 0.0
+    weight_decay: float
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    trades_beta: float = 0.0
+    epsilon: float = 4 / 255
+    step_size: float = 4 / 255
+    steps: int = 1
+    clean_start_probability: float = 0.0
+    best_iterate: bool = False
+    epsilon_warmup_epochs: float = 0.0
+    step_size_warmup_epochs: float = 0.0
+    eval_step_size: float = 1 / 255
+    eval_steps: int = 10
+    augmentation: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        checks.lookup("network", self.network, NETWORKS)
+        checks.lookup("optimizer", self.optimizer, dict.fromkeys(OPTIMIZERS))
+        checks.lookup("decay", self.decay, dict.fromkeys(DECAYS))
+        for name in ("image_size", "epochs", "batch_size"):
+            checks.integer(name, getattr(self, name))
+        checks.integer("reference_batch_size", self.reference_batch_size)
+        checks.real("learning_rate", self.learning_rate, above=0)
+        for name in (
+            "warmup_epochs",
+            "warmup_start",
+            "weight_decay",
+            "trades_beta",
+            "epsilon_warmup_epochs",
+            "step_size_warmup_epochs",
+        ):
+            checks.real(name, getattr(self, name), least=0)
+        checks.probability("ema", self.ema)
+        object.__setattr__(self, "decay_epochs", tuple(self.decay_epochs))
+        if bool(self.decay_epochs) == (self.decay == "cosine"):
+            checks.refuse(
+                "decay_epochs",
+                f"be given, unless `decay` is 'cosine'; it is {self.decay!r}",
+                self.decay_epochs,
+            )
+        checks.probability("label_smoothing", self.label_smoothing)
+        # They check the fields that are theirs.
+        for attack in ("attack", "eval_attack"):
+            getattr(self, attack)
+
+    @property
+    def attack(self):
+        """The `PGD` to train against, at its full size."""
+        return PGD(
+            epsilon=self.epsilon,
+            step_size=self.step_size,
+            steps=self.steps,
+            clean_start_probability=self.clean_start_probability,
+            best_iterate=self.best_iterate,
+        )
+
+    @property
+    def eval_attack(self):
+        """The `PGD` of validation."""
+        return PGD(
+            epsilon=self.epsilon,
+            step_size=self.eval_step_size,
+            steps=self.eval_steps,
+        )
+
+    def model(self, classifier=None, **options):
+        """The model to be trained, not compiled yet with this recipe.
+
+        Args:
+            classifier: `keras.Model`. See `SATModel`. Defaults to the network
+                of the recipe.
+            **options: further arguments of its builder, such as `num_classes`.
+
+        Returns:
+            `SATModel`.
+        """
+        if classifier is None:
+            shape = (self.image_size, self.image_size, 3)
+            defaults = {"activation": self.activation, "input_shape": shape}
+            options = defaults | self.network_options | options
+            classifier = NETWORKS[self.network](**options)
+        objective = AdversarialTraining()
+        if self.trades_beta:
+            objective = TRADES(beta=self.trades_beta)
+        return SATModel(classifier, self.attack, self.eval_attack, objective)
+
+    def compile(self, model, steps_per_epoch, **options):
+        """Compiles a model for this recipe.
+
+        Args:
+            model: `SATModel`.
+            steps_per_epoch: int >= 1. Batches in an epoch, which all that the
+                recipe says of epochs is converted with.
+            **options: further arguments of `SATModel.compile`.
+        """
+        checks.integer("steps_per_epoch", steps_per_epoch)
+        arguments = {"learning_rate": self.schedule(steps_per_epoch)}
+        if self.ema:
+            arguments |= {"use_ema": True, "ema_momentum": self.ema}
+        penalty = self.weight_decay
+        if self.optimizer == "adamw":
+            penalty = 0.0
+            optimizer = keras.optimizers.AdamW(
+                weight_decay=self.weight_decay, **arguments
+            )
+        else:
+            optimizer = keras.optimizers.SGD(
+                momentum=0.9, nesterov=self.nesterov, **arguments
+            )
+        model.compile(
+            optimizer,
+            CrossEntropy(label_smoothing=self.label_smoothing),
+            weight_decay=penalty,
+            attack_schedule=self.attack_schedule(steps_per_epoch),
+            **options,
+        )
+
+    def schedule(self, steps_per_epoch):
+        """The learning rate, a function of the number of batches so far.
+
+        Args:
+            steps_per_epoch: int >= 1.
+
+        Returns:
+            `keras.optimizers.schedules.LearningRateSchedule`.
+        """
+        rate = self.learning_rate * self.batch_size / self.reference_batch_size
+        warmup = self.warmup_epochs * steps_per_epoch
+        start = min(self.warmup_start, rate)
+        if self.decay == "cosine":
+            steps = self.epochs * steps_per_epoch
+            return schedules.cosine_decay(rate, steps, warmup, start)
+        lengths = [epoch * steps_per_epoch for epoch in self.decay_epochs]
+        if self.decay == "step":
+            decay = schedules.step_decay(rate, lengths, self.decay_factor)
+        else:
+            decay = keras.optimizers.schedules.ExponentialDecay(
+                rate, lengths[0], self.decay_factor, staircase=True
+            )
+        return schedules.LinearWarmup(decay, warmup, start) if warmup else decay
+
+    def attack_schedule(self, steps_per_epoch):
+        """How the training attack grows, or `None`.
+
+        Args:
+            steps_per_epoch: int >= 1.
+
+        Returns:
+            `schedules.AttackSchedule`.
+        """
+
+        def ramp(epochs):
+            steps = epochs * steps_per_epoch
+            return schedules.LinearWarmup(1.0, steps) if steps else None
+
+        if not (self.epsilon_warmup_epochs or self.step_size_warmup_epochs):
+            return None
+        return schedules.AttackSchedule(
+            epsilon=ramp(self.epsilon_warmup_epochs),
+            step_size=ramp(self.step_size_warmup_epochs),
+        )

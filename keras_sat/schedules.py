@@ -1,0 +1,188 @@
+"""What changes during training: learning rates, and the size of the attack.
+
+All are `keras.optimizers.schedules.LearningRateSchedule`s, functions of the
+number of batches that the optimizer has seen. Checkpoints hold that number, so
+training that goes on after an interruption is where it was.
+"""
+
+import dataclasses
+import math
+
+import keras
+from keras import ops
+
+from keras_sat import checks
+from keras_sat import config
+
+LearningRateSchedule = keras.optimizers.schedules.LearningRateSchedule
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+class LinearWarmup(LearningRateSchedule):
+    """Rises in a straight line, then follows another schedule or stays.
+
+    At step `i` of the warm-up the value is `start + (peak - start) * i /
+    steps`, where `peak` is what `schedule` begins with. From step `steps` on it
+    is that of `schedule`, which counts from the first step of training.
+
+    Args:
+        schedule: float, or `LearningRateSchedule`.
+        steps: int or float >= 0. Length of the warm-up.
+        start: float. What the warm-up begins with. Defaults to `0.0`.
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If `steps` is negative, or a number not finite.
+
+    Example:
+
+    ```python
+    rate = keras_sat.schedules.LinearWarmup(
+        keras.optimizers.schedules.ExponentialDecay(0.1, 1000, 0.97), steps=500
+    )
+    model.compile(keras.optimizers.SGD(rate))
+    ```
+    """
+
+    def __init__(self, schedule, steps, start=0.0):
+        super().__init__()
+        if not isinstance(schedule, LearningRateSchedule):
+            checks.real(
+                "schedule", schedule, fix="Or give a LearningRateSchedule."
+            )
+        checks.real("steps", steps, least=0)
+        checks.real("start", start)
+        self.schedule = schedule
+        self.steps = steps
+        self.start = start
+
+    def __call__(self, step):
+        """The value at `step`, a scalar float32 tensor."""
+        passed = ops.cast(step, "float32")
+        share = passed / max(self.steps, 1)
+        rising = self.start + (self._at(0) - self.start) * share
+        return ops.where(passed < self.steps, rising, self._at(step))
+
+    def get_config(self):
+        """The arguments, in a form that Keras can save."""
+        return {
+            "schedule": self.schedule,
+            "steps": self.steps,
+            "start": self.start,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The schedule that `get_config` described."""
+        load = keras.saving.deserialize_keras_object
+        return cls(**{name: load(value) for name, value in config.items()})
+
+    def _at(self, step):
+        schedule = self.schedule
+        if isinstance(schedule, LearningRateSchedule):
+            schedule = schedule(step)
+        return ops.cast(schedule, "float32")
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttackSchedule(config.Config):
+    """How the attack of `SATModel` grows while it trains.
+
+    Args:
+        epsilon: `LearningRateSchedule`. Factor of the radius and of the steps.
+            Defaults to 1 throughout.
+        step_size: `LearningRateSchedule`. Factor of the steps alone, on top of
+            that of `epsilon`. Defaults to 1 throughout.
+
+    Raises:
+        TypeError: If a factor is no schedule.
+
+    Example:
+
+    ```python
+    growing = keras_sat.schedules.LinearWarmup(1.0, steps=1000)
+    model.compile(
+        attack_schedule=keras_sat.schedules.AttackSchedule(epsilon=growing)
+    )
+    ```
+    """
+
+    epsilon: LearningRateSchedule | None = None
+    step_size: LearningRateSchedule | None = None
+
+    def __post_init__(self):
+        for name in ("epsilon", "step_size"):
+            factor = getattr(self, name)
+            if not isinstance(factor, LearningRateSchedule | None):
+                checks.refuse(
+                    name, "be a LearningRateSchedule", factor, error=TypeError
+                )
+
+    def scale(self, step):
+        """The factors at `step`, as `Attack.__call__` takes them."""
+        one = ops.ones(())
+        epsilon = one if self.epsilon is None else self.epsilon(step)
+        step_size = one if self.step_size is None else self.step_size(step)
+        return {"epsilon": epsilon, "step_size": epsilon * step_size}
+
+
+def step_decay(rate, boundaries, factor=0.1):
+    """A rate that is multiplied by `factor` at some steps.
+
+    Args:
+        rate: float. The rate of the first step.
+        boundaries: sequence of float > 0, ascending. The steps, counted from 0,
+            that are the first ones with a lower rate; rounded up.
+        factor: float. Defaults to `0.1`.
+
+    Returns:
+        `LearningRateSchedule`.
+
+    Raises:
+        ValueError: If the boundaries are not positive and ascending.
+    """
+    first = [math.ceil(boundary) for boundary in boundaries]
+    if not first or first[0] < 1 or sorted(set(first)) != first:
+        checks.refuse("boundaries", "be positive and ascending", boundaries)
+    values = [rate * factor**i for i in range(len(first) + 1)]
+    # In Keras, a boundary is the last step of what is before it.
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [step - 1 for step in first], values
+    )
+
+
+def cosine_decay(rate, steps, warmup_steps=0, start=0.0):
+    """A rate that falls to 0 along half a cosine, after a linear warm-up.
+
+    Args:
+        rate: float. The highest rate.
+        steps: float > `warmup_steps`. When the rate is 0.
+        warmup_steps: float >= 0. Length of the warm-up. Defaults to `0`.
+        start: float. The rate of the first step of a warm-up. Defaults to
+            `0.0`.
+
+    Returns:
+        `LearningRateSchedule`.
+
+    Raises:
+        ValueError: If there is no step after the warm-up.
+    """
+    checks.real("steps", steps, above=warmup_steps)
+    warmup = {"warmup_target": rate, "warmup_steps": warmup_steps}
+    return keras.optimizers.schedules.CosineDecay(
+        start if warmup_steps else rate,
+        steps - warmup_steps,
+        **(warmup if warmup_steps else {}),
+    )
+
+
+def batches_seen(optimizer):
+    """What learning-rate schedules count: the batches so far.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`. `iterations` counts updates,
+            of which there are fewer if gradients are accumulated.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return optimizer.iterations * (inner.gradient_accumulation_steps or 1)

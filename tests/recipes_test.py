@@ -1,0 +1,378 @@
+"""Tests of `keras_sat.recipes`: values by hand, for 100 steps an epoch."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+import keras_sat
+from keras_sat import recipes
+from tests.test_case import TestCase
+
+HALF_COSINE = 0.5 * (1 + math.cos(math.pi / 4))
+
+
+class RecipesTest(TestCase):
+    def compiled(self, recipe):
+        model = recipe.model(self.tiny_classifier()[0])
+        recipe.compile(model, steps_per_epoch=100)
+        return model
+
+    @parameterized.named_parameters(
+        # 0.1 * 1024 / 256 = 0.4, from 0.1 in 500 steps; epochs 30, 60, 90.
+        (
+            "imagenet_resnet",
+            recipes.imagenet_resnet(),
+            {
+                0: 0.1,
+                250: 0.25,
+                500: 0.4,
+                2999: 0.4,
+                3000: 0.04,
+                5999: 0.04,
+                6000: 0.004,
+                9000: 0.0004,
+                9999: 0.0004,
+            },
+        ),
+        # Fewer images than 256: no warm-up from above.
+        (
+            "small_batches",
+            recipes.imagenet_resnet(batch_size=64),
+            {0: 0.025, 250: 0.025, 3000: 0.0025},
+        ),
+        (
+            "imagenet_efficientnet",
+            recipes.imagenet_efficientnet("l1", enhanced=True),
+            {0: 0.1, 250: 0.25, 500: 0.4, 3000: 0.04, 9999: 0.0004},
+        ),
+        (
+            "imagenet_light",
+            recipes.imagenet_light(),
+            {0: 0.4, 2999: 0.4, 3000: 0.04, 6000: 0.004, 9000: 0.0004},
+        ),
+        # A quarter of the 9000 steps after the warm-up, half of them, all.
+        (
+            "imagenet_modern",
+            recipes.imagenet_modern(),
+            {
+                0: 0.0,
+                250: 0.1,
+                500: 0.2,
+                2750: 0.2 * HALF_COSINE,
+                5000: 0.1,
+                9500: 0.0,
+            },
+        ),
+        (
+            "imagenet_modern_adamw",
+            recipes.imagenet_modern("adamw", batch_size=512),
+            {0: 0.0, 250: 1.25e-4, 500: 2.5e-4, 15250: 1.25e-4, 30000: 0.0},
+        ),
+        (
+            "cifar10",
+            recipes.cifar10(),
+            {0: 0.1, 9999: 0.1, 10000: 0.01, 10499: 0.01, 10500: 0.001},
+        ),
+        (
+            "cifar10_trades_ema",
+            recipes.cifar10_trades_ema(),
+            {0: 0.0, 500: 0.2, 1000: 0.4, 20500: 0.2, 40000: 0.0},
+        ),
+        # EfficientNet's own schedule: 0.97 every 2.4 epochs, counted from the
+        # first step; at step 500, 2 times 240 steps have passed.
+        (
+            "exponential",
+            recipes.imagenet_efficientnet(
+                decay="exponential",
+                decay_epochs=(2.4,),
+                decay_factor=0.97,
+                learning_rate=0.016,
+                warmup_start=0.0,
+            ),
+            {
+                0: 0.0,
+                250: 0.032,
+                500: 0.064 * 0.97**2,
+                719: 0.064 * 0.97**2,
+                720: 0.064 * 0.97**3,
+            },
+        ),
+    )
+    def test_learning_rates(self, recipe, expected):
+        optimizer = self.compiled(recipe).optimizer
+        for step, rate in expected.items():
+            optimizer.iterations.assign(step)
+            found = float(optimizer.learning_rate)
+            self.assertAllClose(found, rate, rtol=1e-5, atol=1e-8)
+
+    @parameterized.named_parameters(
+        ("imagenet_resnet", recipes.imagenet_resnet(), {0: (4, 4)}),
+        ("imagenet_efficientnet", recipes.imagenet_efficientnet(), {0: (4, 4)}),
+        (
+            "imagenet_light",
+            recipes.imagenet_light(),
+            {0: (0, 0), 250: (1, 1.5), 500: (2, 3), 1000: (4, 6), 9999: (4, 6)},
+        ),
+        (
+            "imagenet_modern",
+            recipes.imagenet_modern(),
+            {0: (4, 0), 250: (4, 4 / 3), 500: (4, 8 / 3), 9499: (4, 8 / 3)},
+        ),
+        ("cifar10", recipes.cifar10(), {0: (8, 2), 5000: (8, 2)}),
+        ("cifar10_trades_ema", recipes.cifar10_trades_ema(), {0: (8, 2)}),
+    )
+    def test_radius_and_steps_in_gray_levels(self, recipe, expected):
+        model = self.compiled(recipe)
+        for step, sizes in expected.items():
+            attack = model.attack
+            if model.attack_schedule is not None:
+                scale = model.attack_schedule.scale(tf.constant(step, tf.int64))
+                attack = attack.scaled(**scale)
+            found = [255 * attack.epsilon, 255 * attack.step_size]
+            self.assertAllClose(found, sizes, rtol=1e-5, atol=1e-6)
+
+    @parameterized.named_parameters(
+        ("imagenet_resnet", recipes.imagenet_resnet(), 1, 1 / 255, 0.1, 0, 0.2),
+        (
+            "imagenet_l1_enhanced",
+            recipes.imagenet_efficientnet("l1", enhanced=True),
+            *(1, 1 / 255, 0.1, 0.9999, 0.2),
+        ),
+        (
+            "imagenet_b0",
+            recipes.imagenet_efficientnet(),
+            1,
+            1 / 255,
+            0.1,
+            0,
+            0.2,
+        ),
+        ("imagenet_light", recipes.imagenet_light(), 1, 1 / 255, 0.1, 0, 0),
+        (
+            "imagenet_modern",
+            recipes.imagenet_modern(),
+            *(3, 1 / 255, 0.1, 0.9998, 0),
+        ),
+        ("cifar10", recipes.cifar10(), 10, 2 / 255, 0, 0, 0),
+        (
+            "cifar10_trades_ema",
+            recipes.cifar10_trades_ema(),
+            *(10, 2 / 255, 0, 0.995, 0),
+        ),
+    )
+    def test_what_else_reaches_the_model(
+        self, recipe, steps, eval_step_size, smoothing, ema, clean_starts
+    ):
+        model = self.compiled(recipe)
+        self.assertEqual(model.attack.steps, steps)
+        self.assertEqual(model.attack.clean_start_probability, clean_starts)
+        self.assertTrue(model.attack.random_start)
+        modern = recipe == recipes.imagenet_modern()
+        self.assertEqual(model.attack.best_iterate, modern)
+        self.assertEqual(model.eval_attack.steps, 10)
+        self.assertEqual(model.eval_attack.step_size, eval_step_size)
+        self.assertEqual(model.eval_attack.epsilon, model.attack.epsilon)
+        self.assertEqual(model.eval_attack.clean_start_probability, 0)
+        self.assertEqual(model.loss.label_smoothing, smoothing)
+        self.assertEqual(model.optimizer.use_ema, bool(ema))
+        self.assertEqual(model.optimizer.ema_momentum, ema or 0.99)
+        self.assertEqual(model.optimizer.momentum, 0.9)
+        self.assertEqual(model.optimizer.nesterov, recipe != recipes.cifar10())
+
+    def test_trades_is_the_objective_where_it_should_be(self):
+        model = self.compiled(recipes.cifar10_trades_ema())
+        self.assertEqual(model.objective, keras_sat.TRADES(beta=5.0))
+        model = self.compiled(recipes.cifar10())
+        self.assertEqual(model.objective, keras_sat.AdversarialTraining())
+
+
+class WeightDecayTest(TestCase):
+    """On networks with every kind of variable that there is."""
+
+    def networks(self):
+        yield keras_sat.models.residual_network(
+            repeats=(1, 1),
+            filters=(4, 8),
+            activation=keras_sat.SmoothReLU,
+            num_classes=5,
+            input_shape=(8, 8, 3),
+            stem="small",
+            stem_filters=4,
+        )
+        yield keras_sat.models.scaled_efficientnet(
+            0.25,
+            num_classes=5,
+            input_shape=(8, 8, 3),
+            stages=((1, 3, 1, 1, 16), (1, 3, 2, 6, 24)),
+        )
+
+    def kernels(self, network):
+        """Paths of what convolutions and dense layers multiply with."""
+        kinds = (
+            keras.layers.Conv2D,
+            keras.layers.DepthwiseConv2D,
+            keras.layers.Dense,
+        )
+        layers = [x for x in network._flatten_layers() if isinstance(x, kinds)]
+        paths = {layer.kernel.path for layer in layers}
+        self.assertGreater(len(network.trainable_variables), len(paths))
+        return paths
+
+    @parameterized.named_parameters(
+        ("imagenet_resnet", recipes.imagenet_resnet(), 1e-4),
+        ("imagenet_efficientnet", recipes.imagenet_efficientnet(), 1e-4),
+        ("imagenet_light", recipes.imagenet_light(), 1e-4),
+        ("imagenet_modern", recipes.imagenet_modern(), 1e-4),
+        ("cifar10", recipes.cifar10(), 5e-4),
+        ("cifar10_trades_ema", recipes.cifar10_trades_ema(), 5e-4),
+    )
+    def test_the_penalty_is_for_kernels_only(self, recipe, decay):
+        for network in self.networks():
+            model = recipe.model(network)
+            recipe.compile(model, 100)
+            self.assertIsNone(model.optimizer.weight_decay)
+            variables = model.trainable_variables
+            with tf.GradientTape() as tape:
+                penalty = model._penalty()
+            gradients = tape.gradient(penalty, [v.value for v in variables])
+            decayed = {
+                v.path
+                for v, gradient in zip(variables, gradients, strict=True)
+                if gradient is not None
+            }
+            self.assertEqual(decayed, self.kernels(network))
+            for v, gradient in zip(variables, gradients, strict=True):
+                if gradient is not None:
+                    self.assertAllClose(gradient, decay * v, rtol=1e-5)
+
+    @parameterized.parameters(False, True)
+    def test_the_decay_of_adamw_is_for_kernels_only(self, loaded):
+        recipe = recipes.imagenet_modern("adamw", warmup_epochs=0.0, ema=0.0)
+        for network in self.networks():
+            model = recipe.model(network)
+            recipe.compile(model, 100)
+            if loaded:
+                model.optimizer.build(model.trainable_variables)
+                path = self.get_temp_dir() + "/model.keras"
+                model.save(path)
+                model = keras_sat.load_model(path)
+            self.assertEqual(model.weight_decay, 0)
+            variables = model.trainable_variables
+            for variable in variables:
+                variable.assign(tf.ones_like(variable) * 3)
+            # No gradient, no step of Adam: what moves is decayed.
+            model.optimizer.apply([0 * v for v in variables], variables)
+            shrunk = {v.path for v in variables if np.all(np.array(v) < 3)}
+            self.assertEqual(shrunk, self.kernels(model.model))
+            for v in variables:
+                expected = 3 - 3 * 0.05 * 5e-4 if v.path in shrunk else 3.0
+                self.assertAllClose(v, np.full(v.shape, expected), rtol=1e-6)
+
+    def test_a_model_that_is_compiled_again_keeps_a_built_optimizer(self):
+        model = keras_sat.SATModel(self.tiny_classifier()[0])
+        optimizer = keras.optimizers.AdamW(1e-3)
+        model.compile(optimizer)
+        optimizer.build(model.trainable_variables)
+        model.compile(optimizer)
+        self.assertTrue(model.optimizer.built)
+
+
+class RecipeTest(TestCase):
+    def test_the_networks_are_those_of_the_recipes(self):
+        shapes = {
+            "imagenet_resnet": (224, 1000, 25_557_032),
+            "cifar10": (32, 10, 11_173_962),
+            "imagenet_efficientnet": (224, 1000, 5_288_548),
+        }
+        for name, (size, classes, count) in shapes.items():
+            model = recipes.get(name).model()
+            self.assertEqual(model.model.input_shape, (None, size, size, 3))
+            self.assertEqual(model.model.output_shape, (None, classes))
+            variables = model.trainable_variables
+            counts = [math.prod(v.shape) for v in variables]
+            self.assertEqual(sum(counts), count, name)
+
+    def test_options_reach_the_network(self):
+        recipe = recipes.cifar10_trades_ema(image_size=8, activation="gelu")
+        model = recipe.model(depth=10, width=1, num_classes=7).model
+        self.assertEqual(model.name, "wide_resnet10_1")
+        self.assertEqual(model.output_shape, (None, 7))
+        self.assertEqual(model.input_shape, (None, 8, 8, 3))
+        activations = {
+            layer.activation.__name__
+            for layer in model.layers
+            if isinstance(layer, keras.layers.Activation)
+        }
+        self.assertEqual(activations, {"gelu"})
+
+    @parameterized.parameters(*recipes.NAMED)
+    def test_every_recipe_survives_json_and_keras(self, name):
+        recipe = recipes.get(name)
+        again = recipes.Recipe(**json.loads(json.dumps(recipe.get_config())))
+        self.assertEqual(again, recipe)
+        config = keras.saving.serialize_keras_object(recipe)
+        loaded = keras.saving.deserialize_keras_object(config)
+        self.assertEqual(loaded, recipe)
+
+    def test_a_recipe_trains_and_is_saved_with_its_model(self):
+        inner, images, labels = self.tiny_classifier()
+        recipe = recipes.imagenet_modern(
+            epochs=2, batch_size=8, warmup_epochs=1.0, ema=0.5
+        )
+        model = recipe.model(inner)
+        recipe.compile(model, steps_per_epoch=4)
+        probabilities = keras.ops.one_hot(labels, 5)
+        data = tf.data.Dataset.from_tensor_slices((images, probabilities))
+        before = inner.get_weights()
+        history = model.fit(data.batch(8), epochs=2, verbose=0).history
+        self.assertLen(history["loss"], 2)
+        self.assertNotAllClose(before[0], inner.get_weights()[0])
+        path = self.get_temp_dir() + "/model.keras"
+        model.save(path)
+        loaded = keras_sat.load_model(path)
+        self.assertAllClose(loaded(images), model(images), atol=1e-6)
+        self.assertEqual(loaded.attack, recipe.attack)
+        self.assertEqual(
+            loaded.attack_schedule.step_size.get_config(),
+            model.attack_schedule.step_size.get_config(),
+        )
+        self.assertEqual(int(loaded.optimizer.iterations), 8)
+
+    def test_options_of_compile_are_passed_on(self):
+        recipe = recipes.cifar10()
+        model = recipe.model(self.tiny_classifier()[0])
+        recipe.compile(model, 10, steps_per_execution=3)
+        self.assertEqual(model.steps_per_execution, 3)
+
+    @parameterized.parameters(
+        ({"network": "vgg"}, "network"),
+        ({"optimizer": "rmsprop"}, "optimizer"),
+        ({"decay": "linear"}, "decay"),
+        ({"decay": "cosine"}, "decay_epochs"),
+        ({"decay_epochs": ()}, "decay_epochs"),
+        ({"epochs": 0}, "epochs"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"weight_decay": -1e-4}, "weight_decay"),
+        ({"label_smoothing": 1.5}, "label_smoothing"),
+        ({"epsilon": 4}, "epsilon"),
+        ({"eval_step_size": 0.0}, "step_size"),
+        ({"clean_start_probability": 2}, "clean_start_probability"),
+    )
+    def test_bad_values_are_refused(self, changes, name):
+        with self.assertRaisesRegex(ValueError, f"`{name}` must.*Received"):
+            recipes.imagenet_resnet(**changes)
+
+    def test_unknown_recipes_and_variants_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "`name` must be one of.*cifar"):
+            recipes.get("imagenet")
+        with self.assertRaisesRegex(ValueError, "`variant` must.*'b9'"):
+            recipes.imagenet_efficientnet("b9")
+        with self.assertRaisesRegex(ValueError, "`optimizer` must.*'lamb'"):
+            recipes.imagenet_modern("lamb")
+        with self.assertRaisesRegex(ValueError, "`steps_per_epoch` must.*0"):
+            model = recipes.cifar10().model(self.tiny_classifier()[0])
+            recipes.cifar10().compile(model, 0)

@@ -259,7 +259,9 @@ def _examples(source, training, seed, epoch, cache, buffer):
     # The number is read when an iteration begins.
     numbers = tf.data.Dataset.from_tensors(0)
     numbers = numbers.map(lambda _: epoch.assign_add(1) - 1)
-    stream = numbers.flat_map(one_epoch)
+    stream = numbers.flat_map(
+        tf.autograph.experimental.do_not_convert(one_epoch)
+    )
     size = tf.data.experimental.assert_cardinality(source.size)
     return stream.apply(size), read
 

@@ -183,6 +183,8 @@ def prepared(name, split, data_dir=None):
 
 
 def _builder(tfds, name, data_dir):
+    if not isinstance(name, str):
+        checks.refuse("name", "be a str", name, error=TypeError)
     if data_dir is not None and not os.path.isdir(data_dir):
         checks.refuse("data_dir", "be an existing folder", data_dir)
     try:

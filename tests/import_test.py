@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "preprocessing": set(),
     "activations": set(),
     "schedules": set(),
-    "data": set(),
+    "data": {"preprocessing"},
     "distribution": set(),
     "plots": set(),
     "tracing": set(),

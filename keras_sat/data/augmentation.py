@@ -1,0 +1,211 @@
+"""What may be done to training images beyond the random crop and the flip."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from keras_sat import checks
+from keras_sat import preprocessing
+from keras_sat.data import decoding
+from keras_sat.data import operations
+
+GRAY = (0.299, 0.587, 0.114)
+# Standard deviations and directions of the colors of ImageNet, in RGB.
+EIGENVALUES = (0.2175 * 255, 0.0188 * 255, 0.0045 * 255)
+EIGENVECTORS = (
+    (-0.5675, 0.7192, 0.4009),
+    (-0.5808, -0.0045, -0.8140),
+    (-0.5836, -0.6948, 0.4203),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Options of the training pipeline.
+
+    The defaults are the official EfficientNet and TPU-ResNet pipeline: a random
+    crop and a flip, no more. What is on comes in the order of the fields,
+    except that brightness, contrast, saturation and lighting take turns in a
+    random order. MixUp and CutMix act on batches, all others on single images;
+    with both, each batch gets one of the two, with equal probability.
+
+    | recipe | options |
+    |---|---|
+    | loader of the official ResNet code | `jitter=0.4, lighting=0.1` |
+    | Peng et al. | `jitter=0.1, lighting=0.1` |
+    | Singh et al. | `randaugment=2, erasing=0.25, mixup=0.8, cutmix=1.0` |
+    | CIFAR-10 | `padding=4` |
+
+    Args:
+        padding: int >= 0. If not 0, the crop is not of random size: the image
+            gets a black border of so many pixels, and a random window of the
+            size of the image is kept. Defaults to `0`.
+        area: pair of floats in `(0, 1]`. Share of the image in the crop.
+            Defaults to `(0.08, 1.0)`.
+        ratio: pair of floats > 0. Width by height of the crop. Defaults to
+            `(3 / 4, 4 / 3)`.
+        jitter: float in `[0, 1]`. Brightness, contrast and saturation are
+            multiplied by numbers in `[1 - jitter, 1 + jitter]`. Defaults to
+            `0.0`.
+        lighting: float >= 0. Standard deviation of noise along the principal
+            components of the colors. Defaults to `0.0`.
+        randaugment: int >= 0. Operations of RandAugment per image. Defaults to
+            `0`.
+        magnitude: float in `[0, 1]`. Strength of RandAugment; `0.9` is what is
+            called m9. Defaults to `0.9`.
+        erasing: float in `[0, 1]`. Probability that a rectangle is replaced by
+            noise. Defaults to `0.0`.
+        flip: bool. Whether half of the images are mirrored. Defaults to `True`.
+        mixup: float >= 0. `alpha` of MixUp; 0 for none. Defaults to `0.0`.
+        cutmix: float in `[0, 1]`. `alpha` of CutMix; 0 for none. Defaults to
+            `0.0`.
+
+    Raises:
+        TypeError: If an argument is of another kind.
+        ValueError: If an argument is out of its range.
+
+    Example:
+
+    ```python
+    augmentation = keras_sat.data.Augmentation(jitter=0.4, lighting=0.1)
+    ds = keras_sat.data.load(
+        "imagenet2012", "train", training=True, augmentation=augmentation
+    )
+    ```
+
+    Reference:
+    - [Krizhevsky et al., 2012](https://dl.acm.org/doi/10.1145/3065386)
+    - [RandAugment](https://arxiv.org/abs/1909.13719)
+    - [Random erasing](https://arxiv.org/abs/1708.04896)
+    - [MixUp](https://arxiv.org/abs/1710.09412)
+    - [CutMix](https://arxiv.org/abs/1905.04899)
+    """
+
+    padding: int = 0
+    area: tuple = decoding.AREA
+    ratio: tuple = decoding.RATIO
+    jitter: float = 0.0
+    lighting: float = 0.0
+    randaugment: int = 0
+    magnitude: float = 0.9
+    erasing: float = 0.0
+    flip: bool = True
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self):
+        for name in ("padding", "randaugment"):
+            checks.integer(name, getattr(self, name), least=0)
+        for name in ("area", "ratio"):
+            _check_pair(name, getattr(self, name))
+        if self.area[1] > 1:
+            checks.refuse("area", "lie in (0, 1]", self.area)
+        for name in ("jitter", "magnitude", "erasing", "cutmix"):
+            checks.probability(name, getattr(self, name))
+        for name in ("lighting", "mixup"):
+            checks.real(name, getattr(self, name), least=0)
+        if not isinstance(self.flip, bool):
+            checks.refuse("flip", "be a bool", self.flip, error=TypeError)
+
+    def crop(self, contents, seed):
+        """A random part of an encoded image: see `decoding.decode_random`."""
+        if self.padding:
+            return decoding.decode_shifted(contents, seed, self.padding)
+        return decoding.decode_random(contents, seed, self.area, self.ratio)
+
+    def color_function(self):
+        """What is done to a resized image, except the flip.
+
+        Returns:
+            Function from a float32 image `(height, width, 3)` in `[0, 255]`
+            and a seed `(2,)` to another image; its values may leave the range.
+        """
+        changes = []
+        if self.jitter or self.lighting:
+            changes.append(self._change_colors)
+        if self.randaugment:
+            changes.append(
+                operations.RandAugment(self.randaugment, self.magnitude)
+            )
+        if self.erasing:
+            erase = keras.layers.RandomErasing(factor=(self.erasing,) * 2)
+            changes.append(operations.on_image(erase))
+
+        def augment(image, seed):
+            if changes:
+                seeds = tf.random.split(seed, len(changes))
+            for i, change in enumerate(changes):
+                image = change(image, seeds[i])
+            return image
+
+        return augment
+
+    def _change_colors(self, image, seed):
+        """Brightness, contrast, saturation and lighting in a random order."""
+        seeds = tf.random.split(seed, 3)
+        low, high = 1 - self.jitter, 1 + self.jitter
+        by = tf.random.stateless_uniform([3], seeds[0], low, high)
+        noise = self.lighting * tf.random.stateless_normal([3], seeds[1])
+        shift = tf.linalg.matvec(EIGENVECTORS, noise * EIGENVALUES)
+
+        def blend(image, other, share):
+            return image * share + other * (1 - share)
+
+        def gray(image):
+            return tf.reduce_sum(image * GRAY, -1, keepdims=True)
+
+        order = tf.argsort(tf.random.stateless_uniform([4], seeds[2]))
+        for position in range(4):
+            image = tf.switch_case(
+                order[position],
+                [
+                    lambda x=image: x * by[0],
+                    lambda x=image: blend(x, tf.reduce_mean(gray(x)), by[1]),
+                    lambda x=image: blend(x, gray(x), by[2]),
+                    lambda x=image: x + shift,
+                ],
+            )
+        return tf.clip_by_value(image, 0.0, 255.0)
+
+    def batch_function(self, num_classes):
+        """MixUp and CutMix.
+
+        Args:
+            num_classes: int.
+
+        Returns:
+            Function `(images, labels, seed) -> (images, labels)` from uint8
+            images and int labels to uint8 images and float32 probabilities;
+            `None` if there is nothing to mix.
+        """
+        mixes = []
+        if self.mixup:
+            mixes.append(keras.layers.MixUp(alpha=self.mixup))
+        if self.cutmix:
+            mixes.append(keras.layers.CutMix(factor=(self.cutmix,) * 2))
+        if not mixes:
+            return None
+        mixes = [operations.on_batch(layer) for layer in mixes]
+
+        def mix(images, labels, seed):
+            seeds = tf.random.split(seed, 2)
+            labels = tf.one_hot(labels, num_classes)
+            images = tf.cast(images, tf.float32)
+            which = tf.random.stateless_uniform(
+                [], seeds[0], 0, len(mixes), tf.int32
+            )
+            images, labels = tf.switch_case(
+                which,
+                [lambda m=m: m(images, labels, seeds[1]) for m in mixes],
+            )
+            return preprocessing.to_uint8(images), labels
+
+        return mix
+
+
+def _check_pair(name, pair):
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        checks.refuse(name, "be a pair of numbers", pair, error=TypeError)
+    checks.real(name, pair[0], above=0)
+    checks.real(name, pair[1], least=pair[0])

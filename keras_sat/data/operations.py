@@ -1,0 +1,110 @@
+"""Layers of Keras that augment images, as pure functions of a seed.
+
+A layer keeps the state of its random numbers in a variable. Calls that run in
+parallel read it in a random order, so that no two runs are the same.
+"""
+
+import keras
+import tensorflow as tf
+
+
+class _Seeds(keras.random.SeedGenerator):
+    """Seeds that follow from one tensor instead of from a variable."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def next(self, ordered=True):
+        self.seed, seed = tf.unstack(tf.random.split(self.seed))
+        return tf.bitcast(tf.cast(seed, tf.int32), tf.uint32)
+
+
+def on_batch(layer):
+    """A function of images, labels and a seed.
+
+    Args:
+        layer: augmentation layer of Keras for images in `[0, 255]`.
+
+    Returns:
+        Function `(images, labels, seed) -> (images, labels)` of float32 images
+        `(batch, height, width, 3)`, any labels or `None`, and a seed `(2,)`.
+    """
+
+    def change(images, labels, seed):
+        transformation = layer.get_random_transformation(
+            images, training=True, seed=_Seeds(seed)
+        )
+        images = layer.transform_images(images, transformation, training=True)
+        if labels is not None:
+            labels = layer.transform_labels(
+                labels, transformation, training=True
+            )
+        return images, labels
+
+    return change
+
+
+def on_image(layer):
+    """A function `(image, seed) -> image`; see `on_batch`."""
+    function = on_batch(layer)
+
+    def change(image, seed):
+        changed = function(image[tf.newaxis], None, seed)[0][0]
+        return tf.ensure_shape(changed, image.shape)
+
+    return change
+
+
+class RandAugment:
+    """Some random operations, one after the other, on each image.
+
+    The operations and their strength at `magnitude=1` are those of the paper;
+    they are layers of Keras. `keras.layers.RandAugment` computes all of them
+    for every image, and rotates and moves images much further than the paper.
+
+    Args:
+        count: int >= 1. Operations per image.
+        magnitude: float in `[0, 1]`.
+
+    Reference:
+    - [Cubuk et al., 2020](https://arxiv.org/abs/1909.13719)
+    """
+
+    def __init__(self, count, magnitude):
+        self.count = count
+        layers, black = keras.layers, {"fill_mode": "constant"}
+        strength = 0.9 * magnitude
+        around_half = (0.5 - strength / 2, 0.5 + strength / 2)
+        self.changes = [
+            on_image(layer)
+            for layer in (
+                layers.AutoContrast(),
+                layers.Equalization(),
+                layers.RandomRotation(magnitude * 30 / 360, **black),
+                layers.RandomShear(x_factor=0.3 * magnitude, **black),
+                layers.RandomShear(y_factor=0.3 * magnitude, **black),
+                layers.RandomTranslation(0.0, 0.45 * magnitude, **black),
+                layers.RandomTranslation(0.45 * magnitude, 0.0, **black),
+                layers.RandomPosterization(8 - int(4 * magnitude)),
+                layers.Solarization(threshold_factor=(1 - magnitude, 1.0)),
+                layers.RandomColorDegeneration(strength),
+                layers.RandomContrast(strength),
+                layers.RandomBrightness(strength),
+                layers.RandomSharpness(around_half),
+            )
+        ]
+
+    def __call__(self, image, seed):
+        for seeds in tf.unstack(tf.random.split(seed, self.count)):
+            which, seed = tf.unstack(tf.random.split(seeds))
+            index = tf.random.stateless_uniform(
+                [], which, 0, len(self.changes), tf.int32
+            )
+            branches = [
+                lambda c=change, x=image, s=seed: tf.clip_by_value(
+                    c(x, s), 0.0, 255.0
+                )
+                for change in self.changes
+            ]
+            image = tf.switch_case(index, branches)
+        return image

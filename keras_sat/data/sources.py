@@ -1,0 +1,245 @@
+"""Where encoded images come from: prepared sets of tfds, and folders."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from keras_sat import checks
+from keras_sat import extras
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+KNOWN = ("cifar10", "cifar100", "imagenet2012", "imagenette")
+# Names that an error shows, of what may be thousands.
+SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """Encoded images with their labels.
+
+    Args:
+        examples: function from a seed, or from `None` for a fixed order, to a
+            `tf.data.Dataset` of `(name, payload, label)`: the name of a file or
+            record, for messages; a string tensor; an int64. The seed decides
+            in which order files with many images are read.
+        read: function from a payload to the encoded image.
+        light: bool. Whether payloads are so small that all fit into memory.
+        size: int. The number of images.
+        class_names: tuple of str, one per label.
+    """
+
+    examples: Callable
+    read: Callable
+    light: bool
+    size: int
+    class_names: tuple
+
+
+def folder(directory, class_names=None):
+    """The images in the sub-folders of `directory`, one sub-folder a class.
+
+    Args:
+        directory: str or path-like.
+        class_names: see `pipeline.image_folder`.
+
+    Returns:
+        `Source`.
+
+    Raises:
+        ValueError: If there is no such folder, if it has not two classes, or a
+            class without images, or if `class_names` disagrees.
+    """
+    directory = os.fspath(directory)
+    if not os.path.isdir(directory):
+        checks.refuse("directory", "be an existing folder", directory)
+    found = sorted(
+        entry.name
+        for entry in os.scandir(directory)
+        if entry.is_dir() and not entry.name.startswith(".")
+    )
+    if len(found) < 2:
+        checks.refuse(
+            "directory",
+            "hold a sub-folder for each of 2 or more classes",
+            checks.Described(f"{directory!r} with the sub-folders {found}"),
+        )
+    names = _checked_names(class_names, found)
+    paths, labels = [], []
+    for label, name in enumerate(names):
+        images = _images(os.path.join(directory, name))
+        paths += images
+        labels += [label] * len(images)
+    dataset = tf.data.Dataset.from_tensor_slices(
+        (paths, paths, np.array(labels, np.int64))
+    )
+    return Source(
+        examples=lambda seed: dataset,
+        read=tf.io.read_file,
+        light=True,
+        size=len(paths),
+        class_names=names,
+    )
+
+
+def _checked_names(class_names, found):
+    """The order of the classes, which must be those of the sub-folders."""
+    if class_names is None:
+        return tuple(found)
+    if isinstance(class_names, str | os.PathLike):
+        if not os.path.isfile(class_names):
+            checks.refuse(
+                "class_names", "be names, or an existing file", class_names
+            )
+        with open(class_names, encoding="utf-8") as file:
+            class_names = file.read().split("\n")
+        class_names = [name.strip() for name in class_names if name.strip()]
+    names = tuple(class_names)
+    if sorted(names) != found:
+        missing = sorted(set(names) - set(found))[:SHOWN]
+        extra = sorted(set(found) - set(names))[:SHOWN]
+        checks.refuse(
+            "class_names",
+            "name every sub-folder once and nothing else",
+            checks.Described(
+                f"{len(names)} names for {len(found)} sub-folders; without a "
+                f"sub-folder: {missing}; without a name: {extra}"
+            ),
+        )
+    return names
+
+
+def _images(directory):
+    """The image files below the folder of a class, in a fixed order."""
+    paths = sorted(
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(directory)
+        for name in names
+        if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+    )
+    if not paths:
+        checks.refuse(
+            "directory",
+            f"hold an image ({', '.join(EXTENSIONS)}) in every sub-folder",
+            checks.Described(f"none in {directory!r}"),
+        )
+    return paths
+
+
+def prepared(name, split, data_dir=None):
+    """A split of a dataset that tensorflow-datasets has prepared.
+
+    Args:
+        name: str. See `pipeline.load`.
+        split: str. See `pipeline.load`.
+        data_dir: str or path-like. See `pipeline.load`.
+
+    Returns:
+        `Source`.
+
+    Raises:
+        ImportError: If tensorflow-datasets is missing.
+        ValueError: If there is no such dataset or split, if it is not one for
+            classification, or if it is not prepared.
+    """
+    with extras.needed("data"):
+        import tensorflow_datasets as tfds
+
+    builder = _builder(tfds, name, data_dir)
+    image, label = _keys(tfds, name, builder)
+
+    def examples(seed):
+        config = tfds.ReadConfig(
+            add_tfds_id=True,
+            shuffle_seed=seed,
+            shuffle_reshuffle_each_iteration=False,
+            try_autocache=False,
+        )
+        dataset = builder.as_dataset(
+            split=split,
+            shuffle_files=seed is not None,
+            decoders={image: tfds.decode.SkipDecoding()},
+            read_config=config,
+        )
+        return dataset.map(
+            lambda x: (x["tfds_id"], x[image], tf.cast(x[label], tf.int64))
+        )
+
+    try:
+        size = int(examples(None).cardinality())
+    except AssertionError as error:  # The way in which tfds says "no data".
+        _refuse_unprepared(name, builder, error)
+    except (KeyError, ValueError) as error:
+        _refuse_split(split, builder, error)
+    return Source(
+        examples=examples,
+        read=tf.identity,
+        light=False,
+        size=size,
+        class_names=tuple(builder.info.features[label].names),
+    )
+
+
+def _builder(tfds, name, data_dir):
+    if not isinstance(name, str):
+        checks.refuse("name", "be a str", name, error=TypeError)
+    if data_dir is not None and not os.path.isdir(data_dir):
+        checks.refuse("data_dir", "be an existing folder", data_dir)
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        expected = (
+            f"be one of {list(KNOWN)}, or another classification dataset of "
+            "tensorflow-datasets, or one prepared in `data_dir`"
+        )
+        _refuse_after(error, "name", expected, name)
+
+
+def _keys(tfds, name, builder):
+    """The names of the image and the label among the features."""
+    features = builder.info.features
+    keys = builder.info.supervised_keys or ("image", "label")
+    kinds = (tfds.features.Image, tfds.features.ClassLabel)
+    if len(keys) != 2 or not all(
+        key in features and isinstance(features[key], kind)
+        for key, kind in zip(keys, kinds, strict=True)
+    ):
+        checks.refuse(
+            "name",
+            "be a dataset with one image and one class per example",
+            checks.Described(f"{name!r} with the features {list(features)}"),
+        )
+    return keys
+
+
+def _refuse_split(split, builder, error):
+    known = sorted(builder.info.splits)
+    expected = f"be one of {known}, or a part of one like '{known[0]}[:100]'"
+    _refuse_after(error, "split", expected, split)
+
+
+def _refuse_unprepared(name, builder, error):
+    where = os.path.dirname(os.fspath(builder.data_dir))
+    fix = f"tfds.builder({name!r}).download_and_prepare()"
+    if name == "imagenet2012":
+        fix = (
+            "the archives ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar "
+            f"in downloads/manual under the data folder, then {fix}"
+        )
+    _refuse_after(
+        error,
+        "data_dir",
+        f"hold {name!r} as prepared by tensorflow-datasets",
+        checks.Described(f"no data in {where!r}"),
+        f"Prepare it once with {fix}, and with `data_dir=` for another folder.",
+    )
+
+
+def _refuse_after(error, *refusal):
+    """Refuses an argument because of an error, which is kept as its cause."""
+    try:
+        checks.refuse(*refusal)
+    except ValueError as refused:
+        raise refused from error

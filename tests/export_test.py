@@ -188,10 +188,30 @@ class AnswersTest(ExportTest):
         model = keras.Model(inputs, keras.layers.Dense(4)(x))
         self.assertNotIn("serve_jpeg", self.export(model))
 
-    def test_the_export_can_be_evaluated_like_the_model(self):
+    def test_the_export_can_be_attacked_like_the_model(self):
         self.export()
         classifier = load_classifier(self.path)
         self.assert_close(classifier(self.images), self.predict(self.images))
+        labels = self.predict(self.images).argmax(1)
+        attack = keras_sat.PGD(
+            epsilon=0.1, step_size=0.03, steps=5, random_start=False
+        )
+        adversarial = attack(classifier, self.images, labels)
+        self.assert_close(
+            classifier(adversarial), self.predict(np.asarray(adversarial))
+        )
+        images = tf.data.Dataset.from_tensor_slices((self.images, labels))
+        options = dict(
+            epsilon=0.1, attacks="apgd-ce", diagnose=False, verbose=0
+        )
+        accuracies = [
+            keras_sat.evaluate_robustness(
+                model, images.batch(16), **options
+            ).robust_accuracy
+            for model in (classifier, self.model)
+        ]
+        self.assertEqual(accuracies[0], accuracies[1])
+        self.assertLess(accuracies[0], 1.0)
 
 
 class ServerTest(ExportTest):

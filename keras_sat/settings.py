@@ -13,9 +13,8 @@ def training_settings(model):
 
     Returns:
         Dict from the name of a part to its description. The names of layers
-        are left out: they depend on what was built before.
+        and of the optimizer are left out: they depend on what was built before.
     """
-    serialized = keras.saving.serialize_keras_object
     variables = [*model.variables, *model.optimizer.variables]
     described = {
         "variables": [
@@ -24,8 +23,19 @@ def training_settings(model):
         ],
         "attack": repr(model.attack),
         "objective": repr(model.objective),
-        "optimizer": serialized(model.optimizer),
-        "loss": serialized(model.loss),
+        "optimizer": _nameless(model.optimizer),
+        "loss": _nameless(model.loss),
         "weight_decay": model.weight_decay,
     }
     return json.loads(json.dumps(described, default=repr))
+
+
+def _nameless(part):
+    """How Keras would save a part, without names."""
+
+    def without(value):
+        if not isinstance(value, dict):
+            return value
+        return {k: without(v) for k, v in value.items() if k != "name"}
+
+    return without(keras.saving.serialize_keras_object(part))

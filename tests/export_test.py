@@ -18,6 +18,7 @@ from absl.testing import parameterized
 from tensorflow.core.protobuf import saved_model_pb2
 
 import keras_sat
+from keras_sat import averaging
 from keras_sat import export
 from keras_sat import preprocessing
 from keras_sat.loading import load_classifier
@@ -167,7 +168,7 @@ class AnswersTest(ExportTest):
         answer = loaded["serving_default"](images=self.images)
         self.assert_close(answer["logits"], live)
         # The end of `fit` puts the averages into the model.
-        optimizer.finalize_variable_values(self.model.trainable_variables)
+        averaging.finalize(self.model)
         self.assert_close(averaged, self.predict(self.images))
 
     def test_a_model_for_images_of_any_size_gets_the_size_it_is_given(self):

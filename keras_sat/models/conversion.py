@@ -8,6 +8,8 @@ from absl import logging
 from keras_sat import activations
 from keras_sat import checks
 from keras_sat.models import sites
+from keras_sat.models.with_activations import WithActivations
+from keras_sat.models.with_activations import six_sigmoids
 from keras_sat.sharing import replace_weights
 
 REPLACE = {
@@ -23,8 +25,6 @@ PLAIN = (
     keras.layers.Dense,
     keras.layers.EinsumDense,
 )
-
-register = keras.saving.register_keras_serializable("keras_sat")
 
 
 def convert_activations(
@@ -300,85 +300,6 @@ class _Conversion:
                 variable.assign(value)
             if isinstance(clone, keras.layers.Normalization):
                 clone.finalize_state()
-
-
-@register
-class WithActivations(keras.layers.Layer):
-    """A layer whose inner activations are replaced by others.
-
-    Args:
-        layer: `keras.layers.Layer` that contains activations.
-        activation: see `keras_sat.activations.get`. Each site in `layer` gets
-            one of its own.
-        names: sequence of str. The activations to replace. Hard sigmoids are
-            replaced by sigmoids.
-        **kwargs: arguments of `keras.layers.Layer`.
-    """
-
-    def __init__(self, layer, activation, names, **kwargs):
-        kwargs.setdefault("dtype", layer.dtype_policy)
-        super().__init__(**kwargs)
-        self.layer = layer
-        activation = activations.get(activation)
-        if isinstance(activation, keras.layers.Layer):
-            # As an attribute, it would be saved as a part of this one.
-            activation = keras.saving.serialize_keras_object(activation)
-        self.activation = activation
-        self.names = tuple(names)
-
-    def build(self, input_shape):
-        if not self.layer.built:
-            # Not every layer has a method `build`.
-            self.layer(keras.tree.map_shape_structure(_symbol, input_shape))
-        # Not by setattr, which would track these variables a second time.
-        vars(self)["original_weights"] = self.layer.weights
-        for owner, attribute in list(sites.inner_sites(self.layer)):
-            name = sites.name_of(getattr(owner, attribute))
-            if name in self.names:
-                self._replace(owner, attribute, name)
-
-    def _replace(self, owner, attribute, name):
-        new = keras.layers.Activation("sigmoid")
-        if name != "hard_sigmoid":
-            new = activations.layer(self.activation)
-        owner._tracker.unlock()
-        if isinstance(getattr(owner, attribute), keras.layers.Layer):
-            delattr(owner, attribute)
-        setattr(owner, attribute, new)
-        owner._tracker.lock()
-
-    def call(self, inputs, *args, **kwargs):
-        """The outputs of the inner layer."""
-        return self.layer(inputs, *args, **kwargs)
-
-    def get_config(self):
-        save = keras.saving.serialize_keras_object
-        # The inner layer is built with this one.
-        layer = save(self.layer)
-        layer.pop("build_config", None)
-        return {
-            **super().get_config(),
-            "layer": layer,
-            "activation": save(activations.get(self.activation)),
-            "names": list(self.names),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        """The layer that `get_config` described, with new weights."""
-        load = keras.saving.deserialize_keras_object
-        parts = {name: load(config[name]) for name in ("layer", "activation")}
-        return cls(**{**config, **parts})
-
-
-@register
-def six_sigmoids(x):
-    """`6 * sigmoid(x - 3)`, what ReLU6 is inside of a hard sigmoid."""
-    return 6.0 * keras.ops.sigmoid(x - 3.0)
-
-
-def _symbol(shape):
-    return keras.KerasTensor(shape)
 
 
 class _RebuildError(Exception):

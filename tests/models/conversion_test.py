@@ -12,7 +12,7 @@ from keras_sat import activation_sites
 from keras_sat import convert_activations
 from keras_sat.activations import ParametricSoftplus
 from keras_sat.models import sites
-from keras_sat.models.conversion import WithActivations
+from keras_sat.models.with_activations import WithActivations
 from tests.test_case import TestCase
 
 layers = keras.layers

@@ -29,6 +29,7 @@ class ReplicasTest(TestCase):
         finish(start("replicas", f"--devices={devices}", f"--path={path}"))
         return path
 
+    @pytest.mark.large
     def test_two_replicas_train_and_evaluate_like_one(self):
         self.assert_same_files(self.train_on(1), self.train_on(2))
 

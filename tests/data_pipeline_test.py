@@ -428,7 +428,6 @@ class KerasTest(Temporary):
             initial_epoch=3,
             epochs=5,
             callbacks=[Follow()],
-            shuffle=False,
             verbose=0,
         )
         self.assertEqual(numbers, [4, 5])

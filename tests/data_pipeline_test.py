@@ -1,5 +1,6 @@
 """Tests of `image_folder` and `load` of `keras_sat.data`."""
 
+import contextlib
 import pathlib
 import tempfile
 from unittest import mock
@@ -76,7 +77,8 @@ class ImageFolderTest(Temporary):
     @parameterized.parameters({}, {"cache": True}, {"shuffle_buffer": 3})
     def test_the_seed_fixes_an_order_that_changes_by_epoch(self, **options):
         runs = []
-        for seed in (1, 1, 2):
+        for i, seed in enumerate((1, 1, 2)):
+            keras.utils.set_random_seed(i)  # Plays no part.
             dataset = self.dataset(training=True, seed=seed, **options)
             runs.append([self.numbers(dataset) for _ in range(2)])
         self.assertEqual(runs[0], runs[1])
@@ -431,3 +433,38 @@ class KerasTest(Temporary):
             verbose=0,
         )
         self.assertEqual(numbers, [4, 5])
+
+    def test_resumed_training_sees_what_it_would_have_seen(self):
+        folder = photographs.write_folder(self.folder(), 12)
+
+        def train(directory, stop=None):
+            """The weights after three epochs, or until a kill at a step."""
+            keras.utils.set_random_seed(0)
+            dataset = data.image_folder(
+                folder, training=True, batch_size=4, image_size=8
+            )
+            model = keras_sat.SATModel(self.tiny_classifier()[0])
+            resume = keras_sat.callbacks.Resume(directory, save_freq=1)
+            with contextlib.suppress(KeyboardInterrupt):
+                model.fit(
+                    dataset,
+                    epochs=3,
+                    callbacks=[resume, Stop(stop)],
+                    verbose=0,
+                )
+            return model.get_weights()
+
+        class Stop(keras.callbacks.Callback):
+            def __init__(self, step):
+                super().__init__()
+                self.step, self.seen = step, 0
+
+            def on_train_batch_begin(self, batch, logs=None):
+                if self.seen == self.step:
+                    raise KeyboardInterrupt
+                self.seen += 1
+
+        expected = train(self.folder())
+        directory = self.folder()
+        train(directory, stop=4)
+        self.assertAllClose(train(directory), expected, rtol=0, atol=1e-6)

@@ -32,6 +32,52 @@ class PreprocessingTest(TestCase):
         self.assertEqual(rounded.dtype, tf.uint8)
         self.assertAllEqual(rounded, np.round(image))
 
+    @parameterized.parameters(224, 299)
+    def test_resized_images_are_those_of_opencv(self, size):
+        with np.load(REFERENCE) as reference:
+            rows = reference["cv2_decoded_bgr_first_rows"]
+            expected = reference[f"resnet_eval_{size}_uint8_bgr_first_rows"]
+        # What is further down plays no part in the first rows of the result.
+        image = np.zeros((300, 420, 3), np.uint8)
+        image[: len(rows)] = rows
+        result = preprocessing.resize_and_center_crop(image, size, size)
+        difference = np.abs(result[: len(expected)] - expected.astype(float))
+        # OpenCV computes in another order: a tie may be rounded otherwise.
+        self.assertLessEqual(np.count_nonzero(difference), 2)
+        self.assertLessEqual(difference.max(), 1)
+
+    @parameterized.parameters(
+        ((300, 420), (224, 224)),
+        ((420, 300), (224, 224)),
+        ((100, 400), (50, 100)),
+        ((7, 5), (64, 32)),
+    )
+    def test_after_the_resize_the_window_is_centred(self, shape, result):
+        # Columns count from left to right, rows from top to bottom.
+        rows, columns = np.indices(shape, np.float32)
+        image = 255 * np.stack(
+            [
+                (rows + 0.5) / shape[0],
+                (columns + 0.5) / shape[1],
+                np.zeros(shape),
+            ],
+            -1,
+        )
+        found = preprocessing.resize_and_center_crop(image, *result)
+        centre = tf.reduce_mean(found[..., :2], (0, 1))
+        # Half a pixel of the result at most.
+        self.assertAllClose(centre, [127.5, 127.5], atol=0.5 + 128 / result[0])
+        fraction = [n / (n + 32) for n in result]
+        spans = [
+            float(tf.reduce_max(found[..., i]) - tf.reduce_min(found[..., i]))
+            for i in range(2)
+        ]
+        self.assertLessEqual(spans[0], 255 * fraction[0] + 5)
+        self.assertLessEqual(spans[1], 255 * fraction[1] + 5)
+        self.assertGreater(
+            max(spans[0] / fraction[0], spans[1] / fraction[1]), 240
+        )
+
     def test_a_decoded_image_has_the_same_centre_but_for_its_border(self):
         with np.load(REFERENCE) as reference:
             contents = reference["jpeg_bytes"].tobytes()

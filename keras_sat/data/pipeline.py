@@ -249,6 +249,9 @@ def _examples(source, training, seed, epoch, cache, buffer):
         )
 
     def one_epoch(number):
+        # Else the seed of the process changes the order, too; and if that is
+        # 0, `shuffle` takes no tensor as its seed.
+        tf.compat.v1.get_default_graph().seed = None
         seeds = tf.stack([tf.constant(seed, tf.int64), number])
         keys = tf.cast(tf.random.split(seeds, 2)[:, 0], tf.int64)
         ordered = examples(keys[0]).shuffle(buffer, keys[0], False)

@@ -333,11 +333,14 @@ class SATModel(ReplicatedModel):
 
     def save(self, filepath, **kwargs):
         """Writes a `.keras` file; see `keras.Model`."""
+        # What is loaded has an optimizer with a state.
+        self.build_optimizer()
         with averaging.averaged_weights(self, self._fitting):
             super().save(filepath, **kwargs)
 
     def save_weights(self, filepath, **kwargs):
         """Writes weights and the state of training; see `keras.Model`."""
+        self.build_optimizer()
         with averaging.averaged_weights(self, self._fitting):
             super().save_weights(filepath, **kwargs)
 

@@ -436,6 +436,21 @@ class AttackModelTest(TestCase):
 
 
 class SavingTest(TestCase):
+    @parameterized.parameters("model.keras", "model.weights.h5")
+    def test_a_model_that_was_not_trained_is_saved_whole(self, name):
+        inner, images, _ = self.tiny_classifier()
+        model = keras_sat.SATModel(inner)
+        path = os.path.join(self.get_temp_dir(), name)
+        # Warnings of Keras, of an optimizer without state, are errors here.
+        if name.endswith(".keras"):
+            model.save(path)
+            loaded = keras_sat.load_model(path)
+        else:
+            model.save_weights(path)
+            loaded = keras_sat.SATModel(self.tiny_classifier(seed=1)[0])
+            loaded.load_weights(path)
+        self.assertAllClose(loaded(images), model(images), rtol=0, atol=1e-6)
+
     def test_save_and_load_give_the_same_object(self):
         inner, images, labels = self.tiny_classifier()
         model = keras_sat.SATModel(

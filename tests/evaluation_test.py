@@ -448,6 +448,7 @@ class ProcessTest(TestCase):
         path = folder / "state"
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
+    @pytest.mark.large
     def test_two_replicas_give_the_report_of_one(self):
         folder = pathlib.Path(self.get_temp_dir())
         for jit in ([], ["--jit_compile"]):

@@ -168,8 +168,9 @@ def _remove_unfinished(directory):
 
 
 def _read(path):
-    # The archive has a checksum of each array.
-    with np.load(path) as arrays:
+    # The archive has a checksum of each array. NumPy would leave a damaged file
+    # open.
+    with open(path, "rb") as file, np.load(file) as arrays:
         header = json.loads(str(arrays["header"]))
         count = len(arrays.files) - 1
         values = [arrays[f"variable_{i}"] for i in range(count)]

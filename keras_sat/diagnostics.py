@@ -9,6 +9,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_sat import overfitting
 from keras_sat.attacks import losses
 from keras_sat.report import Finding
 from keras_sat.report import wilson_interval
@@ -68,8 +69,8 @@ TEXTS = {
         "Look for masked gradients.",
     ),
     "catastrophic_overfitting": (
-        "The model learned to fool the single step of its training.",
-        "Train with more steps, a smaller step, or stop earlier.",
+        overfitting.MEANING,
+        overfitting.FIX,
     ),
     "batch_statistics": (
         "The prediction for an image depends on the images beside it, as if "
@@ -219,11 +220,10 @@ def _robust_at_huge_epsilon(subject):
 
 def _catastrophic_overfitting(subject, by_steps):
     single, several = by_steps[1.0], by_steps[10.0]
-    # Where ten steps break most images of a plain model, one breaks half.
-    if single > np.mean(subject.right) / 1.5 and several < single / 4:
+    clean = float(np.mean(subject.right))
+    if overfitting.is_catastrophic(clean, single, several):
         return _warning(
-            "catastrophic_overfitting",
-            f"{single:.1%} accuracy after one step, {several:.1%} after ten.",
+            "catastrophic_overfitting", overfitting.words(single, several)
         )
     return None
 

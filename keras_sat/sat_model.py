@@ -1,5 +1,7 @@
 """`SATModel`: a classifier that trains on the adversarial images it attacks."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -161,6 +163,7 @@ class SATModel(ReplicatedModel):
             )
         self.weight_decay = weight_decay
         self.attack_schedule = attack_schedule
+        self._test_functions = {}
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
         self._decay_kernels_only()
 
@@ -294,13 +297,37 @@ class SATModel(ReplicatedModel):
         averaging.finalize(self)
         return history
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Loss, clean and robust accuracy; see `keras.Model.evaluate`."""
+    def evaluate(self, x=None, y=None, *args, attack=None, **kwargs):
+        """Loss, clean and robust accuracy; see `keras.Model.evaluate`.
+
+        Args:
+            x: see `fit`.
+            y: see `fit`.
+            *args: see `keras.Model.evaluate`.
+            attack: `Attack` to evaluate against. Defaults to `eval_attack`.
+            **kwargs: see `keras.Model.evaluate`.
+        """
         # Keras sets this during `fit`, which has checked the data already.
         if not kwargs.get("_use_cached_eval_dataset"):
             x = self._check_data(x, y)
-        with averaging.averaged_weights(self, self._fitting):
-            return super().evaluate(x, y, *args, **kwargs)
+        with self._evaluated_against(attack):
+            with averaging.averaged_weights(self, self._fitting):
+                return super().evaluate(x, y, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _evaluated_against(self, attack):
+        """Lends another attack, with its compiled function if there is one."""
+        if attack is None:
+            yield
+            return
+        own, compiled = self.eval_attack, self.test_function
+        self.eval_attack = attack.replace(value_range=self.value_range)
+        self.test_function = self._test_functions.get(self.eval_attack)
+        try:
+            yield
+            self._test_functions[self.eval_attack] = self.test_function
+        finally:
+            self.eval_attack, self.test_function = own, compiled
 
     def predict(self, x, *args, **kwargs):
         """Logits of clean images; see `keras.Model.predict`."""

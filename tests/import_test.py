@@ -60,7 +60,8 @@ MAY_IMPORT = {
     "subject": {"attacks"},
     "progress": {"report"},
     "replicas": {"attacks"},
-    "diagnostics": {"attacks", "report", "subject"},
+    "overfitting": set(),
+    "diagnostics": {"attacks", "overfitting", "report", "subject"},
     "evaluator": {"attacks", "distribution", "replicas", "report"},
     "curves": {"attacks", "evaluation", "evaluator", "journal", "progress"},
     "evaluation": {
@@ -72,7 +73,14 @@ MAY_IMPORT = {
         "progress",
         "report",
     },
-    "callbacks": {"attacks", "distribution", "plots", "settings"},
+    "callbacks": {
+        "attacks",
+        "averaging",
+        "distribution",
+        "overfitting",
+        "plots",
+        "settings",
+    },
     "recipes": {"attacks", "models", "objectives", "sat_model", "schedules"},
 }
 REQUIRED = {"absl", "keras", "numpy", "tensorflow"}

@@ -152,6 +152,30 @@ class FitTest(TestCase):
             np.mean(np.argmax(robust, 1) == self.labels),
         )
 
+    def test_evaluate_takes_another_attack(self):
+        weak = WEAK.replace(random_start=False)
+        strong = weak.replace(epsilon=0.5, step_size=0.1, steps=20)
+        model = keras_sat.SATModel(self.inner, eval_attack=weak)
+
+        def robust_accuracy(attack=None):
+            logs = model.evaluate(
+                self.data, attack=attack, return_dict=True, verbose=0
+            )
+            return logs["robust_accuracy"]
+
+        expected = robust_accuracy()
+        for _ in range(2):
+            other = keras_sat.SATModel(self.inner, eval_attack=strong)
+            logs = other.evaluate(self.data, return_dict=True, verbose=0)
+            self.assertEqual(robust_accuracy(strong), logs["robust_accuracy"])
+            self.assertEqual(robust_accuracy(), expected)
+            self.assertGreater(expected, robust_accuracy(strong))
+            self.assertEqual(model.eval_attack, weak)
+            # The function of the other attack was of the weights themselves.
+            kernel = self.inner.trainable_variables[0]
+            kernel.assign(0.9 * kernel)
+            expected = robust_accuracy()
+
     def test_predict_and_call_are_the_plain_classifier(self):
         model = keras_sat.SATModel(self.inner)
         expected = self.inner(self.images)

@@ -4,6 +4,7 @@ from keras_sat.models.checkpoints import load_official_checkpoint
 from keras_sat.models.conversion import convert_activations
 from keras_sat.models.efficientnet import efficientnet
 from keras_sat.models.efficientnet import scaled_efficientnet
+from keras_sat.models.named import get
 from keras_sat.models.resnet import residual_network
 from keras_sat.models.resnet import resnet
 from keras_sat.models.resnet import resnext
@@ -14,6 +15,7 @@ __all__ = [
     "activation_sites",
     "convert_activations",
     "efficientnet",
+    "get",
     "load_official_checkpoint",
     "residual_network",
     "resnet",

@@ -52,8 +52,8 @@ def efficientnet(
         input_shape: tuple `(height, width, channels)`. Sizes may be `None`.
             Defaults to colour images with the resolution of the variant, from
             224 pixels for `"b0"` to 800 for `"l2"`.
-        **options: further arguments of `scaled_efficientnet`. `dropout`
-            defaults to that of the variant.
+        **options: further arguments of `scaled_efficientnet`. Width, depth and
+            `dropout` default to those of the variant.
 
     Returns:
         A `keras.Model` from images `(batch, *input_shape)` in `[0, 1]` to
@@ -74,10 +74,13 @@ def efficientnet(
     - [Xie et al., 2020](https://arxiv.org/abs/2006.14536)
     """
     width, depth, size, dropout = checks.lookup("variant", variant, VARIANTS)
-    defaults = {"dropout": dropout, "name": f"efficientnet_{variant}"}
+    defaults = {
+        "width_coefficient": width,
+        "depth_coefficient": depth,
+        "dropout": dropout,
+        "name": f"efficientnet_{variant}",
+    }
     return scaled_efficientnet(
-        width,
-        depth,
         activation=activation,
         num_classes=num_classes,
         input_shape=(size, size, 3) if input_shape is None else input_shape,

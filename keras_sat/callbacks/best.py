@@ -1,0 +1,100 @@
+"""The model of the best epoch in a file."""
+
+import contextlib
+import json
+import os
+import tempfile
+
+import keras
+from absl import logging
+
+from keras_sat import checks
+from keras_sat import distribution
+from keras_sat import files
+
+
+class BestCheckpoint(keras.callbacks.Callback):
+    """Saves the whole model whenever an epoch is better than all before it.
+
+    Robust accuracy falls again when adversarial training goes on for long: the
+    best epoch is rarely the last one. Moving averages, where there are any, are
+    what is evaluated and saved.
+
+    The logs of that epoch stand beside the model in a JSON file, from which
+    training that goes on after an interruption knows what it has to beat. Both
+    are written whole or not at all. One worker of several writes.
+
+    Args:
+        path: str or path-like. The `.keras` file to write; its folder is
+            created.
+        monitor: str. The log whose highest value is the best. Defaults to
+            `"val_robust_accuracy"`.
+
+    Raises:
+        ValueError: If `path` is no `.keras` file; in `fit`, if there is no such
+            log.
+
+    Example:
+
+    ```python
+    best = keras_sat.callbacks.BestCheckpoint("run/best.keras")
+    model.fit(train_ds, validation_data=test_ds, callbacks=[best])
+    model = keras_sat.load_model("run/best.keras")
+    ```
+
+    Reference:
+    - [Rice et al., 2020](https://arxiv.org/abs/2002.11569)
+    """
+
+    def __init__(self, path, monitor="val_robust_accuracy"):
+        super().__init__()
+        self.path = os.fspath(path)
+        if not self.path.endswith(".keras"):
+            checks.refuse("path", "end with '.keras'", self.path)
+        self.monitor = monitor
+        self._best = -float("inf")
+
+    @property
+    def logs_path(self):
+        """The JSON file with the logs of the best epoch."""
+        return self.path.removesuffix(".keras") + ".json"
+
+    def on_train_begin(self, logs=None):
+        """Finds out what there is to beat."""
+        if os.path.exists(self.path) and os.path.exists(self.logs_path):
+            with open(self.logs_path, encoding="utf-8") as file:
+                self._best = json.load(file).get(self.monitor, self._best)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves, if this is the best epoch so far."""
+        logs = logs or {}
+        if self.monitor not in logs:
+            checks.refuse(
+                "monitor",
+                f"be one of {sorted(logs)}",
+                self.monitor,
+                "Those of validation need `validation_data`.",
+            )
+        if not logs[self.monitor] > self._best:
+            return
+        self._best = logs[self.monitor]
+        if not distribution.is_chief(self.model.distribute_strategy):
+            # Variables are read by all workers or by none.
+            with tempfile.TemporaryDirectory() as directory:
+                self.model.save(os.path.join(directory, "unused.keras"))
+            return
+        self._write()
+        values = {name: float(value) for name, value in logs.items()}
+        text = json.dumps({"epoch": epoch + 1} | values, indent=2)
+        files.write_text(self.logs_path, text)
+        logging.info("%s is %.4f: the best so far.", self.monitor, self._best)
+
+    def _write(self):
+        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
+        temporary = self.path.removesuffix(".keras") + ".tmp.keras"
+        try:
+            self.model.save(temporary)
+            os.replace(temporary, self.path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(temporary)

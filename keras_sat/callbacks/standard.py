@@ -1,0 +1,82 @@
+"""The callbacks that a training of many hours should have."""
+
+import os
+
+import keras
+
+from keras_sat import distribution
+from keras_sat.callbacks.best import BestCheckpoint
+from keras_sat.callbacks.images import AdversarialImages
+from keras_sat.callbacks.non_finite import StopOnNonFinite
+from keras_sat.callbacks.overfitting import CatastrophicOverfitting
+from keras_sat.callbacks.resume import Resume
+
+
+def standard(
+    model,
+    directory,
+    validation_ds,
+    resume_dir=None,
+    save_freq="epoch",
+    tensorboard=False,
+    probe_batches=4,
+):
+    """Everything a long training needs, in the right order, in one folder.
+
+    - `StopOnNonFinite` and `CatastrophicOverfitting`, which warns;
+    - `best.keras` and `best.json`: the epoch with the best
+      `val_robust_accuracy`;
+    - `log.csv`: what `fit` logs, a line for each epoch;
+    - `images/`: pictures of adversarial images, after each epoch;
+    - with `tensorboard=True`, scalars and pictures for it in `tensorboard/`;
+    - `checkpoints/`: from which the same command goes on after a kill.
+
+    Args:
+        model: `SATModel` that is to be trained. One worker of several writes.
+        directory: str or path-like. Only for this run; it is created.
+        validation_ds: `tf.data.Dataset` of `(images, labels)` batches, the one
+            that `fit` is given as `validation_data`.
+        resume_dir: str or path-like. Where the checkpoints go instead, which
+            all workers need to see. Defaults to the folder `checkpoints`.
+        save_freq: see `Resume`. Defaults to `"epoch"`.
+        tensorboard: bool. Defaults to `False`.
+        probe_batches: int >= 1. Batches of `validation_ds` on which
+            `CatastrophicOverfitting` looks. Defaults to `4`.
+
+    Returns:
+        List of `keras.callbacks.Callback`.
+
+    Raises:
+        ImportError: If matplotlib is missing, or TensorBoard if that is asked
+            for.
+
+    Example:
+
+    ```python
+    callbacks = keras_sat.callbacks.standard(model, "run", test_ds)
+    model.fit(train_ds, validation_data=test_ds, callbacks=callbacks)
+    ```
+    """
+    directory = os.fspath(directory)
+
+    def path(*names):
+        return os.path.join(directory, *names)
+
+    os.makedirs(directory, exist_ok=True)
+    logs = []
+    if distribution.is_chief(model.distribute_strategy):
+        logs.append(keras.callbacks.CSVLogger(path("log.csv"), append=True))
+        if tensorboard:
+            logs.append(keras.callbacks.TensorBoard(path("tensorboard")))
+    return [
+        StopOnNonFinite(),
+        CatastrophicOverfitting(validation_ds.take(probe_batches)),
+        BestCheckpoint(path("best.keras")),
+        AdversarialImages(
+            validation_ds,
+            path("tensorboard" if tensorboard else "images"),
+            tensorboard=tensorboard,
+        ),
+        *logs,
+        Resume(resume_dir or path("checkpoints"), save_freq),
+    ]

@@ -8,6 +8,7 @@ several seeds, and attacked with up to 50 steps and 3 restarts. Run it with
 import json
 import logging
 import os
+import tempfile
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ flags.DEFINE_float("epsilon", 0.15, "Radius of the L-infinity ball.")
 flags.DEFINE_integer("steps", 5, "Steps of the attack in training.")
 flags.DEFINE_integer("epochs", 20, "Passes over the 1,437 training images.")
 flags.DEFINE_integer("seeds", 2, "Networks trained with each activation.")
+flags.DEFINE_enum("strategy", "one", keras_sat.distribution.KINDS, "Devices.")
 flags.DEFINE_string("output_dir", "outputs/digits", "Where results go.")
 
 ACTIVATIONS = ("relu", "silu")
@@ -53,18 +55,21 @@ def build(activation):
     )
 
 
-def train(activation, seed):
+def train(activation, seed, strategy):
     """A trained `SATModel`, and the test set."""
     keras.utils.set_random_seed(seed)
     train_ds, test_ds = keras_sat.data.digits(BATCH_SIZE, IMAGE_SIZE)
-    model = keras_sat.SATModel(
-        build(activation), attack=attack(FLAGS.steps), eval_attack=attack(10)
-    )
     rate = keras.optimizers.schedules.CosineDecay(
         0.1, decay_steps=FLAGS.epochs * len(train_ds)
     )
-    optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-    model.compile(optimizer, weight_decay=5e-4)
+    with strategy.scope():
+        model = keras_sat.SATModel(
+            build(activation),
+            attack=attack(FLAGS.steps),
+            eval_attack=attack(10),
+        )
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+        model.compile(optimizer, weight_decay=5e-4)
     model.fit(train_ds, epochs=FLAGS.epochs)
     return model, test_ds
 
@@ -73,8 +78,9 @@ def measure(model, test_ds):
     """Accuracies of one network: a row of the table, and a curve by epsilon."""
 
     def robust_accuracy(eval_attack):
-        attacked = keras_sat.SATModel(model.model, eval_attack=eval_attack)
-        logs = attacked.evaluate(test_ds, return_dict=True, verbose=0)
+        logs = model.evaluate(
+            test_ds, attack=eval_attack, return_dict=True, verbose=0
+        )
         return logs["robust_accuracy"]
 
     logs = model.evaluate(test_ds, return_dict=True, verbose=0)
@@ -125,13 +131,17 @@ def main(_):
     """Trains and measures all networks, and writes what came out."""
     # TensorFlow would describe each step of the export.
     logging.disable(logging.INFO)
+    strategy = keras_sat.strategy(FLAGS.strategy)
+    if not keras_sat.distribution.is_chief(strategy):
+        # All workers have to save the model, and one of them keeps it.
+        FLAGS.output_dir = tempfile.mkdtemp()
     os.makedirs(FLAGS.output_dir, exist_ok=True)
     rows = {activation: [] for activation in ACTIVATIONS}
     curves = {activation: [] for activation in ACTIVATIONS}
     for activation in ACTIVATIONS:
         for seed in range(FLAGS.seeds):
             print(f"\nActivation {activation}, seed {seed}")
-            model, test_ds = train(activation, seed)
+            model, test_ds = train(activation, seed, strategy)
             row, curve = measure(model, test_ds)
             rows[activation].append(row)
             curves[activation].append(curve)

@@ -1,11 +1,13 @@
 """A trained classifier as a SavedModel that servers need nothing else for."""
 
+import contextlib
 import importlib
 import json
 import os
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from keras_sat import checks
 from keras_sat import endpoints
@@ -129,7 +131,8 @@ def _write(served, described, path):
         archive.add_endpoint(name, function, [spec])
     gfile = tf.io.gfile
     try:
-        archive.write_out(temporary, verbose=False)
+        with _without_details():
+            archive.write_out(temporary, verbose=False)
         file = os.path.join(temporary, METADATA)
         gfile.makedirs(os.path.dirname(file))
         with gfile.GFile(file, "w") as stream:
@@ -138,6 +141,17 @@ def _write(served, described, path):
     finally:
         if gfile.exists(temporary):
             gfile.rmtree(temporary)
+
+
+@contextlib.contextmanager
+def _without_details():
+    """Keeps TensorFlow from listing the variables of every function."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(min(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _move(temporary, path):

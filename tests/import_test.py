@@ -81,7 +81,18 @@ MAY_IMPORT = {
         "plots",
         "settings",
     },
-    "recipes": {"attacks", "models", "objectives", "sat_model", "schedules"},
+    "recipes": {
+        "attacks",
+        "callbacks",
+        "data",
+        "distribution",
+        "evaluation",
+        "loading",
+        "models",
+        "objectives",
+        "sat_model",
+        "schedules",
+    },
 }
 REQUIRED = {"absl", "keras", "numpy", "tensorflow"}
 

@@ -35,18 +35,24 @@ def finish(process, code=0, seconds=240):
     return output, errors
 
 
-def start_workers(program, *arguments):
-    """Two processes that find each other; `{i}` stands for their number."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+def environments(count=2):
+    """The environment variables of workers that find each other."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
     for s in sockets:
         s.close()
-    processes = []
-    for i in range(2):
+    for i in range(count):
         config = {
             "cluster": {"worker": addresses},
             "task": {"type": "worker", "index": i},
         }
+        yield {"TF_CONFIG": json.dumps(config)}
+
+
+def start_workers(program, *arguments):
+    """Two processes that find each other; `{i}` stands for their number."""
+    processes = []
+    for i, environment in enumerate(environments()):
         own = [argument.replace("{i}", str(i)) for argument in arguments]
-        processes.append(start(program, *own, TF_CONFIG=json.dumps(config)))
+        processes.append(start(program, *own, **environment))
     return processes

@@ -297,8 +297,10 @@ class RecipeTest(TestCase):
             self.assertEqual(sum(counts), count, name)
 
     def test_options_reach_the_network(self):
-        recipe = recipes.cifar10_trades_ema(image_size=8, activation="gelu")
-        model = recipe.model(depth=10, width=1, num_classes=7).model
+        recipe = recipes.cifar10_trades_ema(
+            network="wide_resnet10_1", image_size=8, activation="gelu"
+        )
+        model = recipe.model(num_classes=7).model
         self.assertEqual(model.name, "wide_resnet10_1")
         self.assertEqual(model.output_shape, (None, 7))
         self.assertEqual(model.input_shape, (None, 8, 8, 3))
@@ -348,6 +350,13 @@ class RecipeTest(TestCase):
         recipe.compile(model, 10, steps_per_execution=3)
         self.assertEqual(model.steps_per_execution, 3)
 
+    def test_unknown_precision_and_empty_reports_are_refused(self):
+        recipe = recipes.cifar10()
+        for options in ({"precision": "float16"}, {"report_images": 0}):
+            (name,) = options
+            with self.assertRaisesRegex(ValueError, f"`{name}` must.*Received"):
+                recipes.train(recipe, None, None, "run", **options)
+
     @parameterized.parameters(
         ({"network": "vgg"}, "network"),
         ({"optimizer": "rmsprop"}, "optimizer"),
@@ -355,6 +364,7 @@ class RecipeTest(TestCase):
         ({"decay": "cosine"}, "decay_epochs"),
         ({"decay_epochs": ()}, "decay_epochs"),
         ({"epochs": 0}, "epochs"),
+        ({"augmentation": {"jitter": 2}}, "jitter"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"weight_decay": -1e-4}, "weight_decay"),
         ({"label_smoothing": 1.5}, "label_smoothing"),
@@ -371,6 +381,8 @@ class RecipeTest(TestCase):
             recipes.get("imagenet")
         with self.assertRaisesRegex(ValueError, "`variant` must.*'b9'"):
             recipes.imagenet_efficientnet("b9")
+        with self.assertRaisesRegex(ValueError, "`warmup_epochs` .* than.*=5"):
+            recipes.imagenet_modern(epochs=5)
         with self.assertRaisesRegex(ValueError, "`optimizer` must.*'lamb'"):
             recipes.imagenet_modern("lamb")
         with self.assertRaisesRegex(ValueError, "`steps_per_epoch` must.*0"):

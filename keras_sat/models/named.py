@@ -1,5 +1,6 @@
 """Networks by their names, for programs that are told one."""
 
+import functools
 import re
 
 from keras_sat import checks
@@ -38,12 +39,28 @@ def get(name, **options):
     network = keras_sat.models.get("efficientnet_b0", activation="gelu")
     ```
     """
-    for pattern, builder in PATTERNS.items():
-        found = re.fullmatch(pattern, name)
+    return builder("name", name)(**options)
+
+
+def builder(argument, name):
+    """The function that builds the network of this name.
+
+    Args:
+        argument: str. What the user calls the name, for the error.
+        name: str.
+
+    Returns:
+        Callable that takes the further arguments.
+
+    Raises:
+        ValueError: If there is no network of this name.
+    """
+    for pattern, function in PATTERNS.items():
+        found = isinstance(name, str) and re.fullmatch(pattern, name)
         if found:
-            return builder(*map(_number, found.groups()), **options)
+            return functools.partial(function, *map(_number, found.groups()))
     return checks.refuse(
-        "name",
+        argument,
         "be like 'resnet50', 'resnext101', 'wide_resnet28_10' or "
         "'efficientnet_l1'",
         name,

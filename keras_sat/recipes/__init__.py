@@ -12,6 +12,7 @@ from keras_sat.recipes.imagenet import imagenet_light
 from keras_sat.recipes.imagenet import imagenet_modern
 from keras_sat.recipes.imagenet import imagenet_resnet
 from keras_sat.recipes.recipe import Recipe
+from keras_sat.recipes.training import train
 
 NAMED = {
     recipe.__name__: recipe
@@ -43,4 +44,4 @@ def get(name, *args, **changes):
     return checks.lookup("name", name, NAMED)(*args, **changes)
 
 
-__all__ = ["NAMED", "Recipe", "get", *NAMED]
+__all__ = ["NAMED", "Recipe", "get", "train", *NAMED]

@@ -2,12 +2,13 @@
 
 from keras_sat.recipes.recipe import Recipe
 
-ATTACK = {
+COMMON = {
     "epsilon": 8 / 255,
     "step_size": 2 / 255,
     "steps": 10,
     "eval_step_size": 2 / 255,
     "eval_steps": 10,
+    "augmentation": {"padding": 4},
 }
 
 
@@ -23,7 +24,8 @@ def cifar10(**changes):
     and optimizer make no difference.
 
     Not known, and chosen here: plain momentum 0.9, which kernels decay (all of
-    them, and nothing else), 10 steps in validation.
+    them, and nothing else), 10 steps in validation, random windows of images
+    with a border of 4 black pixels.
 
     Args:
         **changes: fields of `Recipe` with other values.
@@ -35,8 +37,8 @@ def cifar10(**changes):
     - [Pang et al., 2021](https://arxiv.org/abs/2010.00467)
     """
     fields = {
-        "network": "resnet",
-        "network_options": {"depth": 18, "stem": "small", "num_classes": 10},
+        "network": "resnet18",
+        "network_options": {"stem": "small", "num_classes": 10},
         "image_size": 32,
         "epochs": 110,
         "batch_size": 128,
@@ -46,7 +48,7 @@ def cifar10(**changes):
         "decay": "step",
         "decay_epochs": (100, 105),
         "weight_decay": 5e-4,
-        **ATTACK,
+        **COMMON,
     }
     return Recipe(**fields | changes)
 
@@ -62,7 +64,7 @@ def cifar10_trades_ema(**changes):
 
     Not known, and chosen here: WRN-28-10, Nesterov momentum 0.9, a step of
     2 / 255 in place of their Adam with 0.1, which kernels decay (all of them,
-    and nothing else).
+    and nothing else), random windows of images with a border of 4 black pixels.
 
     Args:
         **changes: fields of `Recipe` with other values.
@@ -76,8 +78,8 @@ def cifar10_trades_ema(**changes):
     - [Wang et al., 2023](https://arxiv.org/abs/2302.04638)
     """
     fields = {
-        "network": "wide_resnet",
-        "network_options": {"depth": 28, "width": 10, "num_classes": 10},
+        "network": "wide_resnet28_10",
+        "network_options": {"num_classes": 10},
         "image_size": 32,
         "epochs": 400,
         "batch_size": 1024,
@@ -88,6 +90,6 @@ def cifar10_trades_ema(**changes):
         "weight_decay": 5e-4,
         "ema": 0.995,
         "trades_beta": 5.0,
-        **ATTACK,
+        **COMMON,
     }
     return Recipe(**fields | changes)

@@ -38,8 +38,7 @@ def imagenet_resnet(**changes):
     - [The authors' code](https://github.com/cihangxie/SmoothAdversarialTraining)
     """
     fields = {
-        "network": "resnet",
-        "network_options": {"depth": 50},
+        "network": "resnet50",
         "image_size": 224,
         "epochs": 100,
         "batch_size": BATCH_SIZE,
@@ -88,8 +87,7 @@ def imagenet_efficientnet(variant="b0", enhanced=False, **changes):
     - [The authors' code](https://github.com/cihangxie/SmoothAdversarialTraining)
     """
     fields = {
-        "network": "efficientnet",
-        "network_options": {"variant": variant},
+        "network": f"efficientnet_{variant}",
         "image_size": checks.lookup("variant", variant, VARIANTS)[2],
         "ema": 0.9999 if enhanced else 0.0,
     }
@@ -179,8 +177,7 @@ def imagenet_modern(optimizer="sgd", **changes):
         },
     }
     fields = {
-        "network": "resnet",
-        "network_options": {"depth": 50},
+        "network": "resnet50",
         "image_size": 224,
         "batch_size": BATCH_SIZE,
         "reference_batch_size": BATCH_SIZE,

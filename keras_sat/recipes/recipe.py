@@ -6,20 +6,15 @@ import keras
 
 from keras_sat import checks
 from keras_sat import config
-from keras_sat import models
 from keras_sat import schedules
 from keras_sat.attacks import PGD
+from keras_sat.data.augmentation import Augmentation
+from keras_sat.models import named
 from keras_sat.objectives import TRADES
 from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
 from keras_sat.sat_model import SATModel
 
-NETWORKS = {
-    "efficientnet": models.efficientnet,
-    "resnet": models.resnet,
-    "resnext": models.resnext,
-    "wide_resnet": models.wide_resnet,
-}
 OPTIMIZERS = ("adamw", "sgd")
 DECAYS = ("cosine", "exponential", "step")
 
@@ -33,9 +28,9 @@ class Recipe(config.Config):
     JSON.
 
     Args:
-        network: str. `"efficientnet"`, `"resnet"`, `"resnext"` or
-            `"wide_resnet"`.
-        network_options: dict. Arguments of that builder. Defaults to none.
+        network: str. A name for `models.get`, like `"resnet50"`.
+        network_options: dict. Further arguments of its builder. Defaults to
+            none.
         activation: str. Defaults to `"silu"`.
         image_size: int >= 1. Height and width of the images.
         epochs: int >= 1.
@@ -80,9 +75,12 @@ class Recipe(config.Config):
     Example:
 
     ```python
-    recipe = keras_sat.recipes.imagenet_resnet().replace(batch_size=512)
+    recipe = keras_sat.recipes.imagenet_resnet(batch_size=512)
+    train_ds = keras_sat.data.load(
+        "imagenet2012", "train", training=True, **recipe.data_options
+    )
     model = recipe.model()
-    recipe.compile(model, steps_per_epoch=2502)
+    recipe.compile(model, steps_per_epoch=len(train_ds))
     model.fit(train_ds, epochs=recipe.epochs)
     ```
     """
@@ -118,7 +116,7 @@ class Recipe(config.Config):
     augmentation: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        checks.lookup("network", self.network, NETWORKS)
+        named.builder("network", self.network)
         checks.lookup("optimizer", self.optimizer, dict.fromkeys(OPTIMIZERS))
         checks.lookup("decay", self.decay, dict.fromkeys(DECAYS))
         for name in ("image_size", "epochs", "batch_size"):
@@ -142,10 +140,16 @@ class Recipe(config.Config):
                 f"be given, unless `decay` is 'cosine'; it is {self.decay!r}",
                 self.decay_epochs,
             )
+        if self.decay == "cosine" and self.warmup_epochs >= self.epochs:
+            checks.refuse(
+                "warmup_epochs",
+                f"be less than `epochs`={self.epochs}",
+                self.warmup_epochs,
+            )
         checks.probability("label_smoothing", self.label_smoothing)
         # They check the fields that are theirs.
-        for attack in ("attack", "eval_attack"):
-            getattr(self, attack)
+        for name in ("attack", "eval_attack", "data_options"):
+            getattr(self, name)
 
     @property
     def attack(self):
@@ -167,6 +171,15 @@ class Recipe(config.Config):
             steps=self.eval_steps,
         )
 
+    @property
+    def data_options(self):
+        """Arguments for `data.load` and `data.image_folder`, as a dict."""
+        return {
+            "batch_size": self.batch_size,
+            "image_size": self.image_size,
+            "augmentation": Augmentation(**self.augmentation),
+        }
+
     def model(self, classifier=None, **options):
         """The model to be trained, not compiled yet with this recipe.
 
@@ -182,7 +195,7 @@ class Recipe(config.Config):
             shape = (self.image_size, self.image_size, 3)
             defaults = {"activation": self.activation, "input_shape": shape}
             options = defaults | self.network_options | options
-            classifier = NETWORKS[self.network](**options)
+            classifier = named.builder("network", self.network)(**options)
         objective = AdversarialTraining()
         if self.trades_beta:
             objective = TRADES(beta=self.trades_beta)

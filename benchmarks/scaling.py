@@ -1,0 +1,126 @@
+"""Images per second of adversarial training on one worker and on two.
+
+python benchmarks/scaling.py --images=32 --steps=1
+
+Each worker is a process of one thread, pinned to a core of its own, with as
+many images in a step as the others (weak scaling). Counts of workers, and XLA
+on and off, take turns; the table shows the medians over the rounds.
+"""
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app
+from absl import flags
+
+import keras_sat
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("depth", 18, "Depth of the ResNet.")
+flags.DEFINE_integer("image_size", 32, "Height and width of the images.")
+flags.DEFINE_integer("images", 32, "Images of a worker in a step.")
+flags.DEFINE_integer("steps", 1, "Steps of the training attack.")
+flags.DEFINE_integer("batches", 8, "Batches to time.")
+flags.DEFINE_integer("rounds", 3, "Runs of each setting.")
+flags.DEFINE_list("workers", ["1", "2"], "Counts of workers to compare.")
+flags.DEFINE_integer("core", None, "For the program itself: be a worker.")
+flags.DEFINE_bool("jit_compile", False, "For the program itself: use XLA.")
+
+
+class Clock(keras.callbacks.Callback):
+    """The seconds of the last epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts."""
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Stops."""
+        self.seconds = time.perf_counter() - self.start
+
+
+def work():
+    """Trains two epochs on one core, and prints the seconds of the second."""
+    os.sched_setaffinity(0, {FLAGS.core})
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    strategy = keras_sat.strategy()
+    keras.utils.set_random_seed(0)
+    batch_size = FLAGS.images * strategy.num_replicas_in_sync
+    shape = (FLAGS.image_size, FLAGS.image_size, 3)
+    with strategy.scope():
+        network = keras_sat.resnet(
+            FLAGS.depth, "silu", 10, input_shape=shape, stem="small"
+        )
+        step_size = 4 / 255 / FLAGS.steps
+        attack = keras_sat.PGD(step_size=step_size, steps=FLAGS.steps)
+        model = keras_sat.SATModel(network, attack=attack)
+        model.compile("sgd", jit_compile=FLAGS.jit_compile)
+    count = batch_size * FLAGS.batches
+    images = np.random.default_rng(0).uniform(size=(count, *shape))
+    data = tf.data.Dataset.from_tensor_slices(
+        (images.astype("float32"), np.arange(count) % 10)
+    ).batch(batch_size, drop_remainder=True)
+    clock = Clock()
+    model.fit(data, epochs=2, callbacks=[clock], verbose=0)
+    print(clock.seconds)
+
+
+def rate(workers, jit_compile):
+    """Images per second of so many workers together."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
+    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    processes = []
+    for core in range(workers):
+        environment = dict(os.environ)
+        if workers > 1:
+            task = {"type": "worker", "index": core}
+            cluster = {"worker": addresses}
+            config = {"cluster": cluster, "task": task}
+            environment["TF_CONFIG"] = json.dumps(config)
+        own = [f"--core={core}", f"--jit_compile={jit_compile}"]
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, *sys.argv, *own],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        )
+    outputs = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        raise RuntimeError("A worker failed; run it alone with --core=0.")
+    seconds = max(float(output.split()[-1]) for output in outputs)
+    return workers * FLAGS.images * FLAGS.batches / seconds
+
+
+def main(_):
+    """Prints a line for each setting."""
+    if FLAGS.core is not None:
+        work()
+        return
+    counts = [int(count) for count in FLAGS.workers]
+    rates = {(c, jit): [] for jit in (False, True) for c in counts}
+    for _ in range(FLAGS.rounds):
+        for setting, found in rates.items():
+            found.append(rate(*setting))
+    print("XLA    workers   images/s   x the first")
+    for (count, jit), found in rates.items():
+        first = rates[counts[0], jit]
+        ratio = statistics.median(np.divide(found, first))
+        median = statistics.median(found)
+        print(f"{jit!s:5} {count:8} {median:10.1f} {ratio:13.2f}")
+
+
+if __name__ == "__main__":
+    app.run(main)

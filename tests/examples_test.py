@@ -1,0 +1,217 @@
+"""Runs the examples as a user would, on small sets."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import skimage
+import tensorflow as tf
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+import keras_sat
+from tests import photographs
+from tests import processes
+from tests.test_case import TestCase
+
+ROOT = pathlib.Path(__file__).parent.parent
+# Photographs in the wheel of scikit-image.
+COLORED = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+GRAY = ("brick.png", "camera.png", "coins.png", "grass.png", "moon.png")
+TINY_L1 = {
+    "variant": "l1",
+    "enhanced": True,
+    "network_options": {"width_coefficient": 0.1, "depth_coefficient": 0.1},
+    "image_size": 32,
+    "batch_size": 12,
+}
+
+
+def start(name, *before, environment=None, **flags):
+    """A process that runs an example."""
+    written = [f"--{flag}={value}" for flag, value in flags.items()]
+    return subprocess.Popen(
+        [sys.executable, *before, f"examples/{name}.py", *written],
+        cwd=ROOT,
+        env=os.environ | (environment or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+class ExamplesTest(TestCase):
+    def finish(self, process):
+        """What a process prints."""
+        try:
+            output, _ = process.communicate(timeout=600)
+        finally:
+            process.kill()
+        self.assertEqual(process.returncode, 0, output[-4000:])
+        return output
+
+    def check_results(self, directory, images, classes, tolerance=1e-5):
+        """What is there at the end, and that its parts agree."""
+        report = keras_sat.RobustnessReport.load(directory)
+        self.assertEqual(report.num_images, images)
+        self.assertLen(report.attacks, 4)
+        model = keras_sat.load_model(directory / "best.keras")
+        size = model.model.input_shape[1]
+        x = np.random.default_rng(0).uniform(size=(2, size, size, 3))
+        x = tf.constant(x, tf.float32)
+        served = tf.saved_model.load(str(directory / "saved_model"))
+        logits = served.signatures["serving_default"](images=x)["logits"]
+        self.assertEqual(logits.shape, (2, classes))
+        self.assertAllClose(logits, model.model(x), tolerance, tolerance)
+        best = json.loads((directory / "best.json").read_text())
+        path = directory / "log.csv"
+        log = np.genfromtxt(path, delimiter=",", names=True, ndmin=1)
+        self.assertAllClose(
+            best["val_robust_accuracy"], log["val_robust_accuracy"].max()
+        )
+        self.assertEqual(
+            best["epoch"], 1 + np.argmax(log["val_robust_accuracy"])
+        )
+
+    def kill_after_an_epoch(self, process, directory):
+        """Ends a training that has written its first checkpoint."""
+        deadline = time.monotonic() + 300
+        while not list(directory.glob("checkpoint-*.npz")):
+            self.assertIsNone(process.poll(), "It ended too early.")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        process.kill()
+        process.communicate()
+
+    def train_and_kill_imagenet(self, **flags):
+        """Trains two epochs, killed in the second.
+
+        Returns:
+            `pathlib.Path` of the results.
+        """
+        root = pathlib.Path(self.get_temp_dir())
+        photographs.prepare_imagenet_layout(root / "data")
+        flags |= {
+            "data_dir": root / "data",
+            "dataset": "imagenet_layout",
+            "output_dir": root / "results",
+            "report_images": 2,
+        }
+        checkpoints = flags.get("resume_dir", root / "results" / "checkpoints")
+        process = start("train_imagenet", **flags)
+        self.kill_after_an_epoch(process, checkpoints)
+        output = self.finish(start("train_imagenet", **flags))
+        self.assertNotIn("Epoch 1/2", output)
+        self.assertIn("Epoch 2/2", output)
+        self.assertIn("Robustness of 2 images", output)
+        return root / "results"
+
+    @pytest.mark.large
+    def test_efficientnet_l1_learns_in_mixed_precision_though_killed(self):
+        changes = TINY_L1 | {"epochs": 2}
+        results = self.train_and_kill_imagenet(
+            recipe="imagenet_efficientnet",
+            changes=json.dumps(changes),
+            mixed_precision="mixed_bfloat16",
+            tensorboard=True,
+        )
+        # The trained model has activations of 16 bits, the exported one not.
+        self.check_results(results, images=2, classes=2, tolerance=0.05)
+        pictures = results / "tensorboard"
+        self.assertLen(list(pictures.glob("*.png")), 2)
+        self.assertNotEmpty(list(pictures.glob("train/*")))
+
+    @pytest.mark.large
+    def test_a_resnet50_does_so(self):
+        changes = {"image_size": 64, "batch_size": 12, "epochs": 2}
+        results = self.train_and_kill_imagenet(
+            model="resnet50", changes=json.dumps(changes)
+        )
+        self.check_results(results, images=2, classes=2)
+
+    def test_cifar10_learns_a_recipe(self):
+        changes = {
+            "network": "wide_resnet10_1",
+            "network_options": {},
+            "batch_size": 8,
+            "epochs": 1,
+            "steps": 2,
+        }
+        results = pathlib.Path(self.get_temp_dir())
+        process = start(
+            "train_cifar10",
+            "-m",
+            "tests.programs.mock_data",
+            changes=json.dumps(changes),
+            report_images=4,
+            output_dir=results,
+        )
+        self.assertIn("Robustness of 4 images", self.finish(process))
+        self.check_results(results, images=4, classes=10)
+
+    def test_a_folder_of_photographs_is_learned(self):
+        root = pathlib.Path(self.get_temp_dir())
+        pictures = pathlib.Path(skimage.__file__).parent / "data"
+        for name, files in (("colored", COLORED), ("gray", GRAY)):
+            (root / "photos" / name).mkdir(parents=True)
+            for file in files:
+                shutil.copy(pictures / file, root / "photos" / name)
+        for i, image in enumerate(load_sample_images().images):
+            photo = Image.fromarray(image)
+            photo.save(root / "photos" / "colored" / f"{i}.webp")
+        process = start(
+            "train_image_folder",
+            train_dir=root / "photos",
+            test_dir=root / "photos",
+            model="wide_resnet10_1",
+            image_size=24,
+            batch_size=5,
+            epochs=2,
+            output_dir=root / "results",
+        )
+        self.assertIn("Robustness of 11 images", self.finish(process))
+        self.check_results(root / "results", images=11, classes=2)
+        pictures = list((root / "results" / "images").iterdir())
+        self.assertLen(pictures, 2)
+
+    @pytest.mark.large
+    def test_two_workers_learn_the_digits(self):
+        folder = pathlib.Path(self.get_temp_dir())
+        flags = {"epochs": 1, "seeds": 1, "steps": 1, "strategy": "workers"}
+        workers = [
+            start(
+                "train_digits",
+                environment=environment,
+                output_dir=folder / "results",
+                **flags,
+            )
+            for environment in processes.environments()
+        ]
+        outputs = [self.finish(worker) for worker in workers]
+        tables = [output.split("activation")[-1] for output in outputs]
+        tables = [table.split("Written")[0] for table in tables]
+        self.assertEqual(*tables)
+        results = json.loads((folder / "results/results.json").read_text())
+        for runs in results["accuracy"].values():
+            self.assertGreater(runs[0]["clean"], 0.2)
+        model = keras_sat.load_model(folder / "results" / "model.keras")
+        self.assertEqual(model.model.output_shape, (None, 10))
+
+    def test_activations_are_drawn(self):
+        path = pathlib.Path(self.get_temp_dir()) / "a" / "b.png"
+        names = "relu,smoothrelu"
+        process = start("plot_activations", activations=names, path=path)
+        self.assertIn(str(path), self.finish(process))
+        with Image.open(path) as picture:
+            colors = picture.convert("RGB").getcolors(2**20)
+        self.assertGreater(len(colors), 10)
+
+
+if __name__ == "__main__":
+    tf.test.main()

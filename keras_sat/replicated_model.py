@@ -200,18 +200,17 @@ def _check_optimizer(optimizer, replicas):
 
 def _as_one(gradients, optimizer, replicas):
     """Gradients that an optimizer treats like those of a single replica."""
-    context = tf.distribute.get_replica_context()
     if hasattr(optimizer, "inner_optimizer"):
         # The first replica decides for all whether a step is finite: NaN in
         # all of them, if there is an infinity in one.
         zero = tf.add_n([tf.reduce_sum(0 * g) for g in gradients])
-        zero = context.all_reduce(tf.distribute.ReduceOp.SUM, zero)
+        (zero,) = _all_reduce("SUM", [zero])
         return [g + tf.cast(zero, g.dtype) for g in gradients]
     limits = optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue
     if any(limit is not None for limit in limits):
         # Clipped once as a whole; the parts, that the optimizer adds up, are
         # within the limits themselves.
-        whole = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        whole = _all_reduce("SUM", gradients)
         return [g / replicas for g in optimizer._clip_gradients(whole)]
     return gradients
 
@@ -221,13 +220,17 @@ def _average(variables):
     variables = [v for v in variables if v.dtype.startswith("float")]
     if not variables:
         return
-    context = tf.distribute.get_replica_context()
-    means = context.all_reduce(
-        tf.distribute.ReduceOp.MEAN,
-        [tf.convert_to_tensor(v) for v in variables],
-    )
+    means = _all_reduce("MEAN", [tf.convert_to_tensor(v) for v in variables])
     for variable, mean in zip(variables, means, strict=True):
         variable.assign(mean)
+
+
+def _all_reduce(operation, tensors):
+    """The sums or means of tensors over all replicas."""
+    # A variable's value is on no device of its own: several workers refuse it.
+    tensors = [tf.identity(tensor) for tensor in tensors]
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(operation, tensors)
 
 
 def _padded(part):

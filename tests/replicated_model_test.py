@@ -17,7 +17,7 @@ from tests.test_case import TestCase
 class ReplicasTest(TestCase):
     def assert_same_files(self, path, other, atol=1e-5):
         with np.load(path) as one, np.load(other) as two:
-            self.assertGreater(len(one.files), 10)
+            self.assertGreater(len(one.files), 8)
             self.assertEqual(one.files, two.files)
             for name in one.files:
                 self.assertAllClose(
@@ -97,6 +97,44 @@ class ReplicasTest(TestCase):
                 found["state_path"],
                 "`state_path` must be None on several workers",
             )
+
+    @pytest.mark.large
+    def test_workers_share_statistics_and_clipped_gradients(self):
+        path = os.path.join(self.get_temp_dir(), "{i}.npz")
+        options = [f"--path={path}", "--own_statistics", "--clipnorm=0.01"]
+        for worker in start_workers("worker", *options):
+            finish(worker)
+        self.assert_same_files(path.format(i=0), path.format(i=1), atol=0)
+        with np.load(path.format(i=0)) as found:
+            # Mean and variance of the batch normalization, from 0 and 1.
+            for weight in (found["weight 4"], found["weight 5"]):
+                self.assertNotAllClose(weight, np.round(weight), atol=1e-3)
+
+    @pytest.mark.large
+    def test_a_worker_that_is_lost_ends_the_others_and_all_go_on(self):
+        folder = self.get_temp_dir()
+        path = os.path.join(folder, "{i}.npz")
+        command = [
+            "worker",
+            f"--path={path}",
+            f"--directory={folder}/run",
+            "--epochs=40",
+            "--only_fit",
+        ]
+        survivor, lost = start_workers(*command)
+        for _ in range(3):
+            self.assertEqual(lost.stdout.readline(), "training\n")
+        lost.kill()
+        lost.communicate()
+        _, errors = finish(survivor, code=1, seconds=60)
+        self.assertRegex(
+            errors, "must reach all workers.*Start all workers again"
+        )
+        for worker in start_workers(*command):
+            finish(worker)
+        self.assert_same_files(path.format(i=0), path.format(i=1), atol=0)
+        with np.load(path.format(i=0)) as found:
+            self.assertBetween(len(found["fit loss"]), 1, 38)
 
     def test_workers_with_different_recipes_are_told_so(self):
         path = os.path.join(self.get_temp_dir(), "{i}.npz")

@@ -21,6 +21,8 @@ parser.add_argument("--save_freq", type=int, default=2)
 parser.add_argument("--steps", type=int, default=2)
 parser.add_argument("--only_fit", action="store_true")
 parser.add_argument("--jit_compile", action="store_true")
+parser.add_argument("--own_statistics", action="store_true")
+parser.add_argument("--clipnorm", type=float)
 FLAGS = parser.parse_args()
 WEAK = keras_sat.PGD(epsilon=0.05, step_size=0.02, random_start=False)
 WEAK = WEAK.replace(steps=FLAGS.steps)
@@ -40,7 +42,9 @@ def network():
     keras.utils.set_random_seed(0)
     x = keras.Input((8, 8, 3))
     h = keras.layers.Conv2D(4, 3, activation="silu")(x)
-    h = keras.layers.BatchNormalization(momentum=0.9, synchronized=True)(h)
+    h = keras.layers.BatchNormalization(
+        momentum=0.9, synchronized=not FLAGS.own_statistics
+    )(h)
     h = keras.layers.GlobalAveragePooling2D()(h)
     return keras.Model(x, keras.layers.Dense(5)(h))
 
@@ -66,7 +70,7 @@ def refusal(model):
 
 
 class Told(keras.callbacks.Callback):
-    """Tells the test, once, that training is under way."""
+    """Tells the test, once an epoch, that training is under way."""
 
     def on_train_batch_end(self, batch, logs=None):
         """Prints after the third step."""
@@ -81,7 +85,12 @@ def main():
     with strategy.scope():
         inner = network()
         model = keras_sat.SATModel(inner, attack=WEAK, eval_attack=WEAK)
-        model.compile(jit_compile=FLAGS.jit_compile)
+        optimizer = keras.optimizers.SGD(
+            0.1, momentum=0.9, nesterov=True, clipnorm=FLAGS.clipnorm
+        )
+        model.compile(
+            optimizer, weight_decay=1e-4, jit_compile=FLAGS.jit_compile
+        )
     callbacks = [Told()]
     if FLAGS.directory:
         callbacks.append(

@@ -36,6 +36,7 @@ flags.DEFINE_list("norms", ["linf", "l2"], "Norms.")
 flags.DEFINE_integer("epochs", 15, "Epochs of adversarial training.")
 flags.DEFINE_integer("threads", 2, "Threads of PyTorch.")
 flags.DEFINE_integer("batch_size", 180, "Images in a batch of this package.")
+flags.DEFINE_bool("jit_compile", False, "Whether this package uses XLA.")
 flags.DEFINE_list("attacks", list(ALONE), "Attacks to run alone.")
 flags.DEFINE_integer("rounds", 1, "How often AutoAttack is timed.")
 
@@ -161,6 +162,7 @@ def by_us(attack, model, images, labels, norm):
         norm,
         batch_size=FLAGS.batch_size,
         diagnose=False,
+        jit_compile=FLAGS.jit_compile,
         verbose=0,
     )
     return report.robust_accuracy, time.perf_counter() - start

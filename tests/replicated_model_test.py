@@ -31,8 +31,10 @@ class ReplicasTest(TestCase):
         return path
 
     @pytest.mark.large
-    def test_two_replicas_train_and_evaluate_like_one(self):
-        self.assert_same_files(self.train_on(1), self.train_on(2))
+    def test_two_and_four_replicas_train_and_evaluate_like_one(self):
+        one = self.train_on(1)
+        for devices in (2, 4):
+            self.assert_same_files(one, self.train_on(devices))
 
     def test_what_only_several_replicas_can_get_wrong(self):
         output, _ = finish(start("replicas", "--devices=2"))

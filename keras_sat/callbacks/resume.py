@@ -26,9 +26,10 @@ class Resume(keras.callbacks.Callback):
     step of the last checkpoint, with weights, optimizer, moving averages,
     random seeds and metrics as they were. A `tf.data.Dataset` goes on where it
     was, if it is shuffled with a seed: it is started once for each past epoch,
-    and the steps of the interrupted one are read again without training on
-    them. Arrays, which Keras shuffles itself, go on in another order; so does
-    a dataset on several workers.
+    which those of `keras_sat.data` do not need, and the steps of the
+    interrupted one are read again without training on them. Arrays, which Keras
+    shuffles itself, go on in another order; so does a dataset of another origin
+    on several workers.
 
     Checkpoints are written whole or not at all. One that was damaged is named
     in a warning, and the one before it is used. State that is not finite is
@@ -201,6 +202,10 @@ class Resume(keras.callbacks.Callback):
 
 def _start_again(dataset, epochs):
     """Draws the seeds of past epochs, so that the next one is another."""
+    if hasattr(dataset, "epoch"):
+        # Those of `keras_sat.data` are told.
+        dataset.epoch.assign_add(epochs)
+        return
     if not isinstance(dataset, tf.data.Dataset):
         return
     for _ in range(epochs):

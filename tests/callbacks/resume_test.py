@@ -5,8 +5,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
+from absl.testing import parameterized
 
 import keras_sat
+from tests import photographs
 from tests.test_case import TestCase
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -24,6 +27,33 @@ def run(*arguments):
 
 
 class ResumeTest(TestCase):
+    def assert_same_ends(self, path, other):
+        with np.load(path) as one, np.load(other) as two:
+            # The mean loss of the last epoch is among them.
+            self.assertIn("loss", one.files)
+            for name in one.files:
+                self.assertAllEqual(one[name], two[name], name)
+
+    @pytest.mark.large
+    @parameterized.parameters(
+        ("--folder={folder}/images", 16),
+        # Each of these steps are two.
+        ("--steps_per_execution=2", 6),
+        ("--steps_per_epoch=4", 8),
+    )
+    def test_other_data_and_steps_go_on_where_they_were(self, option, step):
+        folder = pathlib.Path(self.get_temp_dir())
+        photographs.write_folder(folder / "images")
+        option = option.format(folder=folder)
+        whole = f"--directory={folder}/whole", f"--path={folder}/whole.npz"
+        cut = f"--directory={folder}/cut", f"--path={folder}/cut.npz"
+        self.assertEqual(run(option, *whole).returncode, 0)
+        killed = run(option, *cut, f"--kill_at_step={step}")
+        self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
+        finished = run(option, *cut)
+        self.assertEqual(finished.returncode, 0, finished.stderr)
+        self.assert_same_ends(folder / "whole.npz", folder / "cut.npz")
+
     def test_killed_again_and_again_a_run_ends_with_the_same_bits(self):
         folder = pathlib.Path(self.get_temp_dir())
         whole = f"--directory={folder}/whole", f"--path={folder}/whole.npz"
@@ -49,11 +79,4 @@ class ResumeTest(TestCase):
         self.assertEqual(finished.returncode, 0, finished.stderr)
         self.assertEmpty(list(folder.glob("cut/*.tmp")))
         self.assertLen(list(folder.glob("cut/*.npz")), 2)
-        with (
-            np.load(folder / "whole.npz") as one,
-            np.load(folder / "cut.npz") as two,
-        ):
-            # The mean loss of the last epoch is among them.
-            self.assertIn("loss", one.files)
-            for name in one.files:
-                self.assertAllEqual(one[name], two[name], name)
+        self.assert_same_ends(folder / "whole.npz", folder / "cut.npz")

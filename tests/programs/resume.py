@@ -17,6 +17,9 @@ parser.add_argument("--epochs", type=int, default=3)
 parser.add_argument("--save_freq", type=int, default=2)
 parser.add_argument("--kill_at_step", type=int, default=0)
 parser.add_argument("--kill_in_write", type=int, default=0)
+parser.add_argument("--folder")
+parser.add_argument("--steps_per_epoch", type=int)
+parser.add_argument("--steps_per_execution", type=int, default=1)
 parser.add_argument("--signal", default="SIGKILL")
 FLAGS = parser.parse_args()
 
@@ -65,8 +68,22 @@ def build():
     h = keras.layers.Dropout(0.2)(h)
     model = keras_sat.SATModel(keras.Model(x, keras.layers.Dense(5)(h)))
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True)
-    model.compile(optimizer, weight_decay=1e-3)
+    model.compile(
+        optimizer,
+        weight_decay=1e-3,
+        steps_per_execution=FLAGS.steps_per_execution,
+    )
     return model
+
+
+def noise():
+    """Six batches that a seed shuffles."""
+    generator = np.random.default_rng(0)
+    images = generator.uniform(size=(48, 8, 8, 3)).astype("float32")
+    data = tf.data.Dataset.from_tensor_slices(
+        (images, generator.integers(0, 5, 48))
+    )
+    return data.shuffle(48, seed=1).batch(8).prefetch(2)
 
 
 def main():
@@ -76,15 +93,20 @@ def main():
     if FLAGS.kill_in_write:
         kill_in_write()
     model = build()
-    generator = np.random.default_rng(0)
-    images = generator.uniform(size=(48, 8, 8, 3)).astype("float32")
-    data = tf.data.Dataset.from_tensor_slices(
-        (images, generator.integers(0, 5, 48))
-    )
-    data = data.shuffle(48, seed=1).batch(8).prefetch(2)
+    data = noise()
+    if FLAGS.folder:
+        data = keras_sat.data.image_folder(
+            FLAGS.folder, training=True, batch_size=4, image_size=8
+        )
+    if FLAGS.steps_per_epoch:
+        data = data.repeat()
     resume = keras_sat.callbacks.Resume(FLAGS.directory, FLAGS.save_freq)
     history = model.fit(
-        data, epochs=FLAGS.epochs, callbacks=[Kill(), resume], verbose=0
+        data,
+        epochs=FLAGS.epochs,
+        steps_per_epoch=FLAGS.steps_per_epoch,
+        callbacks=[Kill(), resume],
+        verbose=0,
     ).history
     if FLAGS.path:
         last = {name: values[-1] for name, values in history.items()}

@@ -27,6 +27,7 @@ flags.DEFINE_list("attacks", ["standard"], "A version, or names of attacks.")
 flags.DEFINE_list("value_range", ["0", "1"], "What black and white are.")
 flags.DEFINE_integer("batch_size", 128, "Images in a batch.")
 flags.DEFINE_integer("batches", -1, "How many batches; -1 for all.")
+flags.DEFINE_enum("strategy", "auto", keras_sat.distribution.KINDS, "Devices.")
 flags.DEFINE_string("output_dir", "outputs/robustness", "Where results go.")
 flags.mark_flags_as_required(["model", "dataset"])
 
@@ -53,24 +54,31 @@ def test_images(height, width):
 
 def main(_):
     """Evaluates, prints and saves."""
-    model = keras_sat.load_classifier(FLAGS.model)
+    strategy = keras_sat.strategy(FLAGS.strategy)
+    with strategy.scope():
+        model = keras_sat.load_classifier(FLAGS.model)
     low, high = map(float, FLAGS.value_range)
     images = test_images(*model.input_shape[1:3])
     if (low, high) != (0.0, 1.0):
         images = images.map(lambda x, y: (x * (high - low) + low, y))
     os.makedirs(FLAGS.output_dir, exist_ok=True)
     attacks = FLAGS.attacks[0] if len(FLAGS.attacks) == 1 else FLAGS.attacks
-    report = keras_sat.evaluate_robustness(
-        model,
-        images.take(FLAGS.batches),
-        attacks,
-        FLAGS.epsilon,
-        FLAGS.norm,
-        value_range=(low, high),
-        state_path=os.path.join(FLAGS.output_dir, "state.jsonl"),
-    )
+    state_path = os.path.join(FLAGS.output_dir, "state.jsonl")
+    if keras_sat.distribution.several_workers(strategy):
+        state_path = None
+    with strategy.scope():
+        report = keras_sat.evaluate_robustness(
+            model,
+            images.take(FLAGS.batches),
+            attacks,
+            FLAGS.epsilon,
+            FLAGS.norm,
+            value_range=(low, high),
+            state_path=state_path,
+        )
     print(report)
-    report.save(FLAGS.output_dir)
+    if keras_sat.distribution.is_chief(strategy):
+        report.save(FLAGS.output_dir)
 
 
 if __name__ == "__main__":

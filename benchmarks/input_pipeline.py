@@ -1,0 +1,114 @@
+"""Images per second of the training pipeline, beside its limit.
+
+python benchmarks/input_pipeline.py --images=200 --rounds=5
+
+The same JPEGs of 375x500 pixels, the usual size in ImageNet, are read in three
+ways that take turns: whole images by `tf.io.decode_jpeg`, and no more (the
+limit); cropped, mirrored and resized by `keras_sat.data.image_folder`; resized
+by `keras.utils.image_dataset_from_directory`. With medians over the rounds, of
+images per second and of images per second of the processor.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+
+import keras
+import tensorflow as tf
+from absl import app
+from absl import flags
+
+import keras_sat
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("images", 200, "JPEGs to write.")
+flags.DEFINE_integer("rounds", 5, "Rounds after the first, which warms up.")
+flags.DEFINE_integer("image_size", 224, "Height and width of the results.")
+HEIGHT, WIDTH = 375, 500
+BATCH_SIZE = 20
+
+
+def write_images(directory):
+    """Random images, smooth but for some noise, of two classes."""
+    for i in range(FLAGS.images):
+        folder = os.path.join(directory, f"class{i % 2}")
+        os.makedirs(folder, exist_ok=True)
+        coarse = tf.random.stateless_uniform([12, 16, 3], (i, 0), 0, 255)
+        image = tf.image.resize(coarse, (HEIGHT, WIDTH), "bicubic")
+        image += 8.0 * tf.random.stateless_normal(image.shape, (i, 1))
+        image = tf.cast(tf.clip_by_value(image, 0, 255), tf.uint8)
+        path = os.path.join(folder, f"{i}.jpg")
+        tf.io.write_file(path, tf.io.encode_jpeg(image, quality=95))
+
+
+def decoded(directory):
+    """Whole images, decoded and no more."""
+
+    def decode(path):
+        return tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+
+    files = tf.data.Dataset.list_files(f"{directory}/*/*.jpg", shuffle=False)
+    images = files.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.threading.max_intra_op_parallelism = 1
+    return images.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def augmented(directory):
+    """Random crops, mirrored, bicubic, uint8."""
+    return keras_sat.data.image_folder(
+        directory,
+        training=True,
+        batch_size=BATCH_SIZE,
+        image_size=FLAGS.image_size,
+    )
+
+
+def by_keras(directory):
+    """Whole images, bilinear, float32."""
+    return keras.utils.image_dataset_from_directory(
+        directory,
+        image_size=(FLAGS.image_size, FLAGS.image_size),
+        batch_size=BATCH_SIZE,
+        verbose=False,
+    )
+
+
+def rates(dataset):
+    """Images per second, and per second of the processor."""
+    start = time.perf_counter(), time.process_time()
+    for _ in dataset:
+        pass
+    end = time.perf_counter(), time.process_time()
+    return [FLAGS.images / (b - a) for a, b in zip(start, end, strict=True)]
+
+
+def main(_):
+    """Prints a line for each way."""
+    with tempfile.TemporaryDirectory() as directory:
+        write_images(directory)
+        makers = decoded, augmented, by_keras
+        ways = {maker.__doc__: maker(directory) for maker in makers}
+        found = {name: [] for name in ways}
+        for _ in range(FLAGS.rounds + 1):
+            for name, dataset in ways.items():
+                found[name].append(rates(dataset))
+    print(f"{'':40}  wall  of the limit  processor  of the limit")
+    for name, rounds in found.items():
+        cells = []
+        for column in (0, 1):
+            values = [rate[column] for rate in rounds[1:]]
+            limits = [rate[column] for rate in found[decoded.__doc__][1:]]
+            pairs = zip(values, limits, strict=True)
+            cells.append(statistics.median(values))
+            cells.append(statistics.median(a / b for a, b in pairs))
+        wall, wall_ratio, cpu, cpu_ratio = cells
+        print(
+            f"{name:40} {wall:5.0f} {wall_ratio:13.2f} {cpu:10.0f}"
+            f" {cpu_ratio:13.2f}"
+        )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -9,8 +9,8 @@ from keras_sat import preprocessing
 AREA = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 TRIES = 10
-# Images that are decoded by one call: it makes the price of `attempted` small.
-CHUNK = 16
+# Images that are decoded before it is known whether all of them could be.
+CHUNK = 16 * os.cpu_count()
 
 
 def random_window(shape, seed, area=AREA, ratio=RATIO):
@@ -86,31 +86,24 @@ def decode_shifted(contents, seed, padding):
     return tf.image.stateless_random_crop(padded, tf.shape(image), seed)
 
 
-def attempted(examples, decode, signature, on_failure):
+def attempted(examples, decode, on_failure):
     """Decodes in parallel, in order, and finds out which image is to blame.
 
     An operation that fails ends a `tf.data` pipeline without a word on the file
-    that it was given. Here, images are decoded some at a time, and if that
-    fails, once more, one at a time.
+    that it was given. Here, some images are decoded at a time, and if one of
+    them fails, once more, one after the other.
 
     Args:
         examples: `tf.data.Dataset` of tuples `(name, ...)`.
-        decode: function from such a tuple to `signature`.
-        signature: nest of `tf.TensorSpec`.
+        decode: function from such a tuple to a nest of tensors, which have the
+            same shapes for all of them.
         on_failure: function from the name of an image that cannot be decoded
             to a scalar bool tensor, `False`.
 
     Returns:
-        `tf.data.Dataset` of `signature`, without the images that failed.
+        `tf.data.Dataset` of what `decode` returns, without the images that
+        failed.
     """
-
-    def decode_all(*chunk):
-        return tf.map_fn(
-            lambda example: decode(*example),
-            chunk,
-            fn_output_signature=signature,
-            parallel_iterations=1,
-        )
 
     def decode_alone(*example):
         one = tf.data.Dataset.from_tensors(example)
@@ -119,15 +112,19 @@ def attempted(examples, decode, signature, on_failure):
         return one.map(decode).ignore_errors().concatenate(none).take(1)
 
     def decode_chunk(*chunk):
-        together = tf.data.Dataset.from_tensors(chunk).map(decode_all)
-        apart = tf.data.Dataset.from_tensor_slices(chunk).flat_map(decode_alone)
-        apart = apart.batch(CHUNK)
-        return together.ignore_errors().concatenate(apart).take(1)
+        count = tf.shape(chunk[0])[0]
+
+        def is_whole(*batch):
+            return tf.shape(tf.nest.flatten(batch)[0])[0] == count
+
+        each = tf.data.Dataset.from_tensor_slices(chunk)
+        together = each.map(decode, os.cpu_count(), deterministic=True)
+        together = together.ignore_errors().batch(CHUNK).filter(is_whole)
+        # Read only if there is no whole batch.
+        apart = each.flat_map(decode_alone).batch(CHUNK)
+        return together.concatenate(apart).take(1)
 
     chunks = examples.batch(CHUNK).interleave(
-        decode_chunk,
-        cycle_length=2 * os.cpu_count(),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+        decode_chunk, cycle_length=2, num_parallel_calls=2, deterministic=True
     )
     return chunks.unbatch()

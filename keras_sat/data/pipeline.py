@@ -205,11 +205,6 @@ def _batches(
             label,
             seed,
         ),
-        (
-            tf.TensorSpec((image_size, image_size, 3), tf.uint8),
-            tf.TensorSpec((), tf.int64),
-            tf.TensorSpec((2,), tf.int64),
-        ),
         _refuse_image if corrupt == "error" else _skipping(skipped),
     )
     if corrupt == "error":

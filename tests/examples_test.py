@@ -155,6 +155,7 @@ class ExamplesTest(TestCase):
         self.assertIn("Robustness of 4 images", self.finish(process))
         self.check_results(results, images=4, classes=10)
 
+    @pytest.mark.large
     def test_a_folder_of_photographs_is_learned(self):
         root = pathlib.Path(self.get_temp_dir())
         pictures = pathlib.Path(skimage.__file__).parent / "data"

@@ -34,13 +34,13 @@ class ResumeTest(TestCase):
             for name in one.files:
                 self.assertAllEqual(one[name], two[name], name)
 
-    @pytest.mark.large
     @parameterized.parameters(
         ("--folder={folder}/images", 16),
         # Each of these steps are two.
         ("--steps_per_execution=2", 6),
         ("--steps_per_epoch=4", 8),
     )
+    @pytest.mark.large
     def test_other_data_and_steps_go_on_where_they_were(self, option, step):
         folder = pathlib.Path(self.get_temp_dir())
         photographs.write_folder(folder / "images")

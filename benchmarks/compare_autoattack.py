@@ -24,8 +24,6 @@ from absl import flags
 import keras_sat
 from benchmarks import torch_twins
 
-SIZE = 8
-FILTERS = 4, 8, 16, 32
 EPSILONS = {"linf": 0.1, "l2": 0.5}
 ATTACKS = "apgd-ce", "apgd-t", "fab-t", "square"
 ALONE = *ATTACKS, "square, all places"
@@ -33,8 +31,13 @@ ALONE = *ATTACKS, "square, all places"
 FLAGS = flags.FLAGS
 flags.DEFINE_list("models", ["convnet", "resnet18"], "Networks.")
 flags.DEFINE_list("norms", ["linf", "l2"], "Norms.")
+flags.DEFINE_integer("image_size", 8, "Height and width of the images.")
+flags.DEFINE_multi_integer(
+    "filters", [4, 8, 16, 32], "Channels of the four stages of resnet18."
+)
 flags.DEFINE_integer("epochs", 15, "Epochs of adversarial training.")
 flags.DEFINE_integer("threads", 2, "Threads of PyTorch.")
+flags.DEFINE_string("device", "cpu", "Where PyTorch computes, such as cuda.")
 flags.DEFINE_integer("batch_size", 180, "Images in a batch of this package.")
 flags.DEFINE_bool("jit_compile", False, "Whether this package uses XLA.")
 flags.DEFINE_list("attacks", list(ALONE), "Attacks to run alone.")
@@ -56,7 +59,7 @@ class FullSquare(torchattacks.Square):
 
 def convnet():
     """Two convolutions."""
-    inputs = keras.Input((SIZE, SIZE, 3))
+    inputs = keras.Input((FLAGS.image_size, FLAGS.image_size, 3))
     x = keras.layers.Rescaling(2.0, -1.0)(inputs)
     x = keras.layers.Conv2D(
         16, 3, padding="same", activation="silu", name="conv0"
@@ -73,11 +76,11 @@ def resnet18():
     """Eighteen layers, narrow enough for two cores."""
     return keras_sat.models.residual_network(
         repeats=(2, 2, 2, 2),
-        filters=FILTERS,
+        filters=FLAGS.filters,
         num_classes=10,
-        input_shape=(SIZE, SIZE, 3),
+        input_shape=(FLAGS.image_size, FLAGS.image_size, 3),
         stem="small",
-        stem_filters=FILTERS[0],
+        stem_filters=FLAGS.filters[0],
         block="basic",
     )
 
@@ -85,10 +88,16 @@ def resnet18():
 BUILDERS = {"convnet": convnet, "resnet18": resnet18}
 
 
+def as_torch(images):
+    """Images of Keras, as PyTorch takes them."""
+    images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return torch.from_numpy(images).to(FLAGS.device)
+
+
 def trained(name):
     """A network after adversarial training, its twin and the test images."""
     keras.utils.set_random_seed(0)
-    train_ds, test_ds = keras_sat.data.digits(64, SIZE)
+    train_ds, test_ds = keras_sat.data.digits(64, FLAGS.image_size)
     model = BUILDERS[name]()
     attack = keras_sat.PGD(epsilon=0.1, step_size=0.05, steps=3)
     sat = keras_sat.SATModel(model, attack=attack)
@@ -98,10 +107,10 @@ def trained(name):
     images, labels = map(np.concatenate, zip(*pairs, strict=True))
     twin = torch_twins.ConvNet()
     if name == "resnet18":
-        twin = torch_twins.ResNet18(FILTERS)
-    twin = torch_twins.with_weights(twin, model)
+        twin = torch_twins.ResNet18(FLAGS.filters)
+    twin = torch_twins.with_weights(twin, model).to(FLAGS.device)
     with torch.no_grad():
-        logits = twin(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
+        logits = twin(as_torch(images)).cpu().numpy()
     difference = np.abs(logits - model(images).numpy()).max()
     print(f"\n{name}: {model.count_params():,} weights, the logits differ by")
     print(f"{difference:.1e} at most.\n")
@@ -131,8 +140,8 @@ def peer(attack, twin, norm):
 def by_peer(attack, twin, images, labels, norm):
     """Robust accuracy by torchattacks, and seconds."""
     start = time.perf_counter()
-    images = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
-    labels = torch.from_numpy(labels).long()
+    images = as_torch(images)
+    labels = torch.from_numpy(labels).long().to(FLAGS.device)
     with torch.no_grad():
         right = twin(images).argmax(1) == labels
     clean, targets = images[right], labels[right]

@@ -41,6 +41,7 @@ flags.DEFINE_integer("batches", 8, "Batches to time.")
 flags.DEFINE_integer("rounds", 3, "Runs of each setting.")
 flags.DEFINE_list("workers", ["1", "2"], "Counts of workers to compare.")
 flags.DEFINE_list("xla", ["False", "True"], "Whether to compile with XLA.")
+flags.DEFINE_bool("keep_memory", True, "Whether to set `MALLOC`.")
 flags.DEFINE_integer("core", None, "For the program itself: be a worker.")
 flags.DEFINE_bool("jit_compile", False, "For the program itself: use XLA.")
 
@@ -93,7 +94,7 @@ def rate(workers, jit_compile):
         s.close()
     processes = []
     for core in range(workers):
-        environment = os.environ | MALLOC
+        environment = os.environ | (MALLOC if FLAGS.keep_memory else {})
         if workers > 1:
             task = {"type": "worker", "index": core}
             cluster = {"worker": addresses}

@@ -163,9 +163,14 @@ def _first_batch(x, y):
         return next(iter(x.take(1)), None), x
     if isinstance(x, tf.distribute.DistributedDataset):
         first = next(iter(x), None)
-        local = tf.distribute.get_strategy().experimental_local_results
-        return tf.nest.map_structure(lambda v: local(v)[0], first), x
+        return tf.nest.map_structure(_of_one_replica, first), x
     return (x,) if y is None else (x, y), x
+
+
+def _of_one_replica(value):
+    if isinstance(value, tf.distribute.DistributedValues):
+        return value.values[0]
+    return value
 
 
 def _array(name, value):

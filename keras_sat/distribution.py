@@ -154,3 +154,8 @@ def on_any_worker(strategy, flag):
         lambda _: tf.constant(float(flag))
     )
     return bool(strategy.reduce("SUM", values, axis=None) > 0)
+
+
+def wait_for_workers(strategy):
+    """Returns when all workers have come here."""
+    on_any_worker(strategy, False)

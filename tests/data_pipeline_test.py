@@ -62,6 +62,7 @@ class ImageFolderTest(Temporary):
         self.assertEqual(dataset.class_names, ("a", "b"))
         self.assertEqual(dataset.num_classes, 2)
         self.assertEqual(int(dataset.cardinality()), 5)
+        self.assertEqual(dataset.num_batches, 5)
         images, labels = dataset.element_spec
         self.assertEqual((images.dtype, labels.dtype), (tf.uint8, tf.int64))
         self.assertEqual(images.shape.as_list(), [None, 8, 8, 3])
@@ -72,6 +73,7 @@ class ImageFolderTest(Temporary):
         self.assertLen(set(numbers), 20)
         self.assertLen(numbers, 20)
         self.assertEqual(int(dataset.cardinality()), 4)
+        self.assertEqual(dataset.num_batches, 4)
         self.assertAllEqual(collect(dataset)[1].shape, [20])
 
     @parameterized.parameters({}, {"cache": True}, {"shuffle_buffer": 3})

@@ -155,31 +155,67 @@ class ExamplesTest(TestCase):
         self.assertIn("Robustness of 4 images", self.finish(process))
         self.check_results(results, images=4, classes=10)
 
-    @pytest.mark.large
-    def test_a_folder_of_photographs_is_learned(self):
-        root = pathlib.Path(self.get_temp_dir())
+    def write_photographs(self):
+        """A folder of real photographs of two classes, and a broken one."""
+        folder = pathlib.Path(self.get_temp_dir()) / "photos"
         pictures = pathlib.Path(skimage.__file__).parent / "data"
         for name, files in (("colored", COLORED), ("gray", GRAY)):
-            (root / "photos" / name).mkdir(parents=True)
+            (folder / name).mkdir(parents=True)
             for file in files:
-                shutil.copy(pictures / file, root / "photos" / name)
+                shutil.copy(pictures / file, folder / name)
         for i, image in enumerate(load_sample_images().images):
-            photo = Image.fromarray(image)
-            photo.save(root / "photos" / "colored" / f"{i}.webp")
-        process = start(
+            Image.fromarray(image).save(folder / "colored" / f"{i}.webp")
+        (folder / "gray" / "broken.jpg").write_bytes(b"not an image")
+        return folder
+
+    def start_on_photographs(self, folder, results, **options):
+        return start(
             "train_image_folder",
-            train_dir=root / "photos",
-            test_dir=root / "photos",
+            train_dir=folder,
+            test_dir=folder,
             model="wide_resnet10_1",
             image_size=24,
-            batch_size=5,
-            epochs=2,
-            output_dir=root / "results",
+            corrupt="skip",
+            output_dir=results,
+            **options,
         )
-        self.assertIn("Robustness of 11 images", self.finish(process))
-        self.check_results(root / "results", images=11, classes=2)
-        pictures = list((root / "results" / "images").iterdir())
-        self.assertLen(pictures, 2)
+
+    @pytest.mark.large
+    def test_a_folder_of_photographs_is_learned(self):
+        folder = self.write_photographs()
+        results = folder.parent / "results"
+        process = self.start_on_photographs(
+            folder, results, batch_size=5, epochs=2
+        )
+        output = self.finish(process)
+        self.assertIn("Robustness of 11 images", output)
+        self.assertRegex(output, "Skipped an image.*gray/broken.jpg")
+        self.check_results(results, images=11, classes=2)
+        self.assertLen(list((results / "images").iterdir()), 2)
+
+    @pytest.mark.large
+    def test_two_workers_learn_the_photographs(self):
+        folder = self.write_photographs()
+        results = folder.parent / "results"
+        workers = [
+            self.start_on_photographs(
+                folder,
+                results,
+                batch_size=4,
+                epochs=2,
+                report_images=4,
+                strategy="workers",
+                environment=environment,
+            )
+            for environment in processes.environments()
+        ]
+        outputs = [self.finish(worker) for worker in workers]
+        tables = [
+            output[output.index("Robustness of 4 ") : output.index("\nseed 0")]
+            for output in outputs
+        ]
+        self.assertEqual(*tables)
+        self.check_results(results, images=4, classes=2)
 
     @pytest.mark.large
     def test_two_workers_learn_the_digits(self):

@@ -51,6 +51,8 @@ class ReplicasTest(TestCase):
         self.assertEqual(after, before / 2)
         self.assertLess(found["bfloat16"][1], found["bfloat16"][0])
         self.assertAllEqual(found["rest"], [True] * 8)
+        expected, *losses = found["distributed"]
+        self.assertAllClose(losses, [expected] * 2, rtol=1e-5)
         for name, expected in {
             "accumulation": "`gradient_accumulation_steps` must be None on sev",
             "overwriting": "`ema_overwrite_frequency` must be None on several",

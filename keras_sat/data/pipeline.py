@@ -126,7 +126,8 @@ def image_folder(
         `tf.data.Dataset` of uint8 images `(batch, image_size, image_size, 3)`
         and int64 labels `(batch,)`; with MixUp or CutMix, float32 labels
         `(batch, num_classes)`. It has the attributes `class_names`,
-        `num_classes`, `epoch` (int64 `tf.Variable`, the epoch that the next
+        `num_classes`, `num_batches` (int, the batches of an epoch if no image
+        is left out), `epoch` (int64 `tf.Variable`, the epoch that the next
         iteration gives; assign to it to go on elsewhere) and `corrupt_images`
         (set of str, the names left out so far).
 
@@ -215,6 +216,8 @@ def _batches(
     batches = _finished(batches, mix)
     batches.class_names = source.class_names
     batches.num_classes = num_classes
+    full, rest = divmod(size, batch_size)
+    batches.num_batches = full + (rest > 0 and not training)
     batches.epoch = epoch
     batches.corrupt_images = skipped
     return batches

@@ -70,13 +70,15 @@ def train(
     directory = os.fspath(directory)
     model = _model(recipe, train_ds, strategy, precision)
     with strategy.scope():
-        recipe.compile(model, len(train_ds))
+        recipe.compile(model, train_ds.num_batches)
     model.fit(
         train_ds,
         epochs=recipe.epochs,
         validation_data=test_ds,
         callbacks=callbacks.standard(model, directory, test_ds, **options),
     )
+    # What one worker wrote last, the others have to find.
+    distribution.wait_for_workers(strategy)
     best = _model(recipe, train_ds, strategy, "float32")
     trained = loading.load_classifier(os.path.join(directory, "best.keras"))
     best.set_weights(trained.get_weights())

@@ -221,6 +221,21 @@ def refusals():
     }
 
 
+def distributed():
+    """Losses of datasets that Keras, the strategy or a worker distributes."""
+    halves = data(2, batch_size=4)
+    losses = []
+    for dataset in (
+        data(1),
+        strategy.experimental_distribute_dataset(data(1)),
+        strategy.distribute_datasets_from_function(lambda _: halves),
+    ):
+        with strategy.scope():
+            model = keras_sat.SATModel(network(), attack=WEAK)
+        losses += model.fit(dataset, verbose=0).history["loss"]
+    return losses
+
+
 def outside():
     """The messages of errors about what was not built in the scope."""
     inner = network()
@@ -256,4 +271,5 @@ if FLAGS.path:
 else:
     with strategy.scope():
         found = finds()
-    print(json.dumps(found | {"outside": outside()}))
+    found |= {"distributed": distributed(), "outside": outside()}
+    print(json.dumps(found))

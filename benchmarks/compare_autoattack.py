@@ -16,6 +16,7 @@ import time
 
 import keras
 import numpy as np
+import tensorflow as tf
 import torch
 import torchattacks
 from absl import app
@@ -180,6 +181,9 @@ def by_us(attack, model, images, labels, norm):
 def main(_):
     """Prints a table for each network and norm."""
     torch.set_num_threads(FLAGS.threads)
+    # Both compute in float32, not in the TensorFloat-32 of newer GPUs.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    torch.backends.cudnn.allow_tf32 = False
     for name in FLAGS.models:
         model, twin, images, labels = trained(name)
         print(

@@ -21,7 +21,6 @@ from absl import flags
 
 import keras_sat
 from benchmarks import compare_autoattack as compare
-from benchmarks import torch_twins
 from keras_sat.attacks.attack import input_gradient
 from keras_sat.attacks.attack import repeat
 
@@ -97,7 +96,7 @@ def by_torch(twin, images, labels):
 
 def main(_):
     """Prints a table."""
-    torch.set_num_threads(FLAGS.threads)
+    compare.set_up()
     shape = (FLAGS.images, FLAGS.image_size, FLAGS.image_size, 3)
     images = np.random.default_rng(0).uniform(size=shape).astype("float32")
     print(
@@ -105,10 +104,7 @@ def main(_):
     )
     for name in FLAGS.models:
         model = compare.BUILDERS[name]()
-        twin = torch_twins.ConvNet()
-        if name == "resnet18":
-            twin = torch_twins.ResNet18(FLAGS.filters)
-        twin = torch_twins.with_weights(twin, model).to(FLAGS.device)
+        twin = compare.twin_of(name, model)
         labels = np.argmax(model(images), axis=1)
         ours = by_tensorflow(model, images, labels)
         theirs = by_torch(twin, images, labels)

@@ -95,6 +95,22 @@ def as_torch(images):
     return torch.from_numpy(images).to(FLAGS.device)
 
 
+def set_up():
+    """Gives both libraries the same conditions."""
+    torch.set_num_threads(FLAGS.threads)
+    # Both compute in float32, not in the TensorFloat-32 of newer GPUs.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def twin_of(name, model):
+    """The network in PyTorch, with the weights of `model`."""
+    twin = torch_twins.ConvNet()
+    if name == "resnet18":
+        twin = torch_twins.ResNet18(FLAGS.filters)
+    return torch_twins.with_weights(twin, model).to(FLAGS.device)
+
+
 def trained(name):
     """A network after adversarial training, its twin and the test images."""
     keras.utils.set_random_seed(0)
@@ -106,10 +122,7 @@ def trained(name):
     sat.fit(train_ds, epochs=FLAGS.epochs, verbose=0)
     pairs = list(test_ds.as_numpy_iterator())
     images, labels = map(np.concatenate, zip(*pairs, strict=True))
-    twin = torch_twins.ConvNet()
-    if name == "resnet18":
-        twin = torch_twins.ResNet18(FLAGS.filters)
-    twin = torch_twins.with_weights(twin, model).to(FLAGS.device)
+    twin = twin_of(name, model)
     with torch.no_grad():
         logits = twin(as_torch(images)).cpu().numpy()
     difference = np.abs(logits - model(images).numpy()).max()
@@ -180,10 +193,7 @@ def by_us(attack, model, images, labels, norm):
 
 def main(_):
     """Prints a table for each network and norm."""
-    torch.set_num_threads(FLAGS.threads)
-    # Both compute in float32, not in the TensorFloat-32 of newer GPUs.
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    torch.backends.cudnn.allow_tf32 = False
+    set_up()
     for name in FLAGS.models:
         model, twin, images, labels = trained(name)
         print(

@@ -24,7 +24,7 @@ from absl import flags
 import keras_sat
 
 # Else glibc gives the memory of each step back to the system, and workers spend
-# half of their time on page faults.
+# much of their time on page faults.
 MALLOC = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**30),

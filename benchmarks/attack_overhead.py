@@ -12,6 +12,7 @@ programs take turns; the table shows medians of rounds after the first.
 import statistics
 import time
 
+import keras
 import numpy as np
 import tensorflow as tf
 import torch
@@ -21,8 +22,6 @@ from absl import flags
 
 import keras_sat
 from benchmarks import compare_autoattack as compare
-from keras_sat.attacks.attack import input_gradient
-from keras_sat.attacks.attack import repeat
 
 STEPS = 100
 QUERIES = 500
@@ -35,22 +34,23 @@ flags.DEFINE_integer("images", 180, "Images that are attacked.")
 def by_tensorflow(model, images, labels):
     """Functions of no argument, by name: the attacks and their floors."""
     images, labels = tf.constant(images), tf.constant(labels)
-
-    def loss(x):
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     # Each depends on the one before, so that all are computed.
     def gradients():
-        def step(_, x):
-            return x + 1e-9 * input_gradient(loss, x)[1]
-
-        return repeat(step, images, STEPS + 1)
+        x = images
+        for _ in tf.range(STEPS + 1):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(x)
+                value = loss(labels, model(x))
+            x += 1e-9 * tape.gradient(value, x)
+        return x
 
     def predictions():
-        def step(_, x):
-            return x + 1e-9 * tf.reduce_mean(model(x))
-
-        return repeat(step, images, QUERIES + 1)
+        x = images
+        for _ in tf.range(QUERIES + 1):
+            x += 1e-9 * tf.reduce_mean(model(x))
+        return x
 
     def attacked(attack):
         return tf.function(

@@ -129,13 +129,13 @@ def resize(image, height, width):
     # Faster than to let the kernel convert each pixel 16 times.
     images = tf.cast(image, tf.float32)[tf.newaxis]
     images = tf.raw_ops.ResizeBicubic(images=images, size=(height, width))
-    return tf.clip_by_value(images[0], 0.0, 255.0)
+    return _clipped(images[0])
 
 
 def resize_plain(image, height, width):
     """The bicubic resize of `tf.image.resize`; see `resize`."""
     image = tf.image.resize(image, (height, width), "bicubic")
-    return tf.clip_by_value(image, 0.0, 255.0)
+    return _clipped(image)
 
 
 def resize_as_cv2(image, height, width):
@@ -155,7 +155,7 @@ RESIZINGS = {
 
 def to_uint8(image):
     """The nearest uint8 values of a float tensor of `[0, 255]` and around."""
-    return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+    return tf.cast(tf.round(_clipped(image)), tf.uint8)
 
 
 def evaluation_image(contents, height, width, resizing="tf1_bicubic"):
@@ -243,7 +243,14 @@ def _resample(image, rows, columns):
     lines = tf.reduce_sum(lines * weights[:, :, tf.newaxis, tf.newaxis], 1)
     which, weights = columns
     pixels = tf.gather(lines, which, axis=1) * weights[:, :, tf.newaxis]
-    return tf.clip_by_value(tf.round(tf.reduce_sum(pixels, 2)), 0.0, 255.0)
+    return _clipped(tf.round(tf.reduce_sum(pixels, 2)))
+
+
+def _clipped(image):
+    """In `[0, 255]`; one pass where `tf.clip_by_value` makes two."""
+    return tf.raw_ops.ClipByValue(
+        t=image, clip_value_min=0.0, clip_value_max=255.0
+    )
 
 
 def center_crop_and_resize(image, height, width, padding=PADDING):

@@ -9,8 +9,8 @@ from keras_sat import preprocessing
 AREA = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 TRIES = 10
-# Images that are decoded before it is known whether all of them could be.
-CHUNK = 16 * os.cpu_count()
+# Images that are decoded at a time, if they do not fill two batches.
+AT_A_TIME = 2 * os.cpu_count()
 
 
 def random_window(shape, seed, area=AREA, ratio=RATIO):
@@ -86,12 +86,12 @@ def decode_shifted(contents, seed, padding):
     return tf.image.stateless_random_crop(padded, tf.shape(image), seed)
 
 
-def attempted(examples, decode, on_failure):
+def attempted(examples, decode, on_failure, batch_size, drop_remainder):
     """Decodes in parallel, in order, and finds out which image is to blame.
 
     An operation that fails ends a `tf.data` pipeline without a word on the file
-    that it was given. Here, some images are decoded at a time, and if one of
-    them fails, once more, one after the other.
+    that it was given. Here, the images of a batch are decoded in parallel, and
+    if one of them fails, once more, one after the other.
 
     Args:
         examples: `tf.data.Dataset` of tuples `(name, ...)`.
@@ -99,10 +99,13 @@ def attempted(examples, decode, on_failure):
             same shapes for all of them.
         on_failure: function from the name of an image that cannot be decoded
             to a scalar bool tensor, `False`.
+        batch_size: int.
+        drop_remainder: bool. Whether a batch that is not full is left out, be
+            it the last one or one with an image that failed.
 
     Returns:
-        `tf.data.Dataset` of what `decode` returns, without the images that
-        failed.
+        `tf.data.Dataset` of batches of what `decode` returns, without the
+        images that failed.
     """
 
     def decode_alone(*example):
@@ -111,20 +114,23 @@ def attempted(examples, decode, on_failure):
         none = one.filter(lambda name, *_: on_failure(name)).map(decode)
         return one.map(decode).ignore_errors().concatenate(none).take(1)
 
-    def decode_chunk(*chunk):
-        count = tf.shape(chunk[0])[0]
+    def decode_batch(*batch):
+        count = tf.shape(batch[0])[0]
 
         def is_whole(*batch):
             return tf.shape(tf.nest.flatten(batch)[0])[0] == count
 
-        each = tf.data.Dataset.from_tensor_slices(chunk)
+        each = tf.data.Dataset.from_tensor_slices(batch)
         together = each.map(decode, os.cpu_count(), deterministic=True)
-        together = together.ignore_errors().batch(CHUNK).filter(is_whole)
+        together = together.ignore_errors().batch(batch_size, drop_remainder)
         # Read only if there is no whole batch.
-        apart = each.flat_map(decode_alone).batch(CHUNK)
-        return together.concatenate(apart).take(1)
+        apart = each.flat_map(decode_alone).batch(batch_size, drop_remainder)
+        return together.filter(is_whole).concatenate(apart).take(1)
 
-    chunks = examples.batch(CHUNK).interleave(
-        decode_chunk, cycle_length=2, num_parallel_calls=2, deterministic=True
+    batches = max(2, AT_A_TIME // batch_size)
+    return examples.batch(batch_size, drop_remainder).interleave(
+        decode_batch,
+        cycle_length=batches,
+        num_parallel_calls=batches,
+        deterministic=True,
     )
-    return chunks.unbatch()

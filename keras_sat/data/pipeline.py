@@ -197,27 +197,32 @@ def _batches(
         examples = examples.shard(
             input_context.num_input_pipelines, input_context.input_pipeline_id
         )
-    size = int(examples.cardinality())
+    full, rest = divmod(int(examples.cardinality()), batch_size)
+    num_batches = full + (rest > 0 and not training)
     view = _view(training, image_size, resizing, augmentation)
-    images = decoding.attempted(
+    skips = corrupt == "skip"
+    batches = decoding.attempted(
         examples,
         lambda name, payload, label, seed: (
             view(read(payload), seed),
             label,
             seed,
         ),
-        _refuse_image if corrupt == "error" else _skipping(skipped),
+        _skipping(skipped) if skips else _refuse_image,
+        batch_size,
+        drop_remainder=training and not skips,
     )
-    if corrupt == "error":
-        images = images.apply(tf.data.experimental.assert_cardinality(size))
-    batches = images.batch(batch_size, drop_remainder=training)
+    if skips:
+        batches = batches.unbatch().batch(batch_size, drop_remainder=training)
+    else:
+        exactly = tf.data.experimental.assert_cardinality(num_batches)
+        batches = batches.apply(exactly)
     num_classes = len(source.class_names)
     mix = augmentation.batch_function(num_classes) if training else None
     batches = _finished(batches, mix)
     batches.class_names = source.class_names
     batches.num_classes = num_classes
-    full, rest = divmod(size, batch_size)
-    batches.num_batches = full + (rest > 0 and not training)
+    batches.num_batches = num_batches
     batches.epoch = epoch
     batches.corrupt_images = skipped
     return batches

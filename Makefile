@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
+# Each process takes a few GB.
+TEST_PROCESSES ?= 2
 DEMO_FLAGS ?=
 
 export KERAS_BACKEND := tensorflow
@@ -15,7 +17,8 @@ demo: .venv/installed-demo
 	.venv/bin/python examples/train_digits.py $(DEMO_FLAGS)
 
 test: .venv/installed-test
-	.venv/bin/python -m pytest -m "not large" $(PYTEST_FLAGS)
+	.venv/bin/python -m pytest -m "not large" \
+		--numprocesses=$(TEST_PROCESSES) --dist=worksteal $(PYTEST_FLAGS)
 
 test-large: .venv/installed-test
 	.venv/bin/python -m pytest -m large $(PYTEST_FLAGS)

@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
-# Each process takes a few GB.
+# Each process takes up to 2 GB of memory.
 TEST_PROCESSES ?= 2
 DEMO_FLAGS ?=
 

@@ -10,12 +10,13 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from keras_sat import batches
 from keras_sat import checks
+from keras_sat import reading
 from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
+from keras_sat.checks import batches
 from keras_sat.distribution import uses_xla
 from keras_sat.replicas import Replicas
 from keras_sat.replicas import current_strategy
@@ -99,7 +100,7 @@ class Evaluator:
             the first one.
         """
         checks.integer("batch_size", batch_size)
-        stream, size = batches.stream(dataset, batch_size)
+        stream, size = reading.stream(dataset, batch_size)
         first = next(stream, None)
         if first is None:
             described = checks.Described("no batch")

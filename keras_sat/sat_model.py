@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 
 from keras_sat import averaging
-from keras_sat import batches
 from keras_sat import checks
 from keras_sat import export
 from keras_sat import schedules
@@ -15,6 +14,7 @@ from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
+from keras_sat.checks import batches
 from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
 from keras_sat.replicated_model import ReplicatedModel

@@ -13,11 +13,10 @@ from tests.test_case import TestCase
 PACKAGE = pathlib.Path(keras_sat.__file__).parent
 
 # Parts that all others may import; they know nothing of attacks or models.
-HELPERS = {"batches", "checks", "config", "extras", "files"}
+HELPERS = {"checks", "config", "extras", "files"}
 
 # From each part of the package to what else it may import.
 MAY_IMPORT = {
-    "batches": set(),
     "checks": set(),
     "config": set(),
     "extras": set(),
@@ -59,10 +58,17 @@ MAY_IMPORT = {
     "report": {"presentation"},
     "subject": {"attacks"},
     "progress": {"report"},
+    "reading": set(),
     "replicas": {"attacks"},
     "overfitting": set(),
     "diagnostics": {"attacks", "overfitting", "report", "subject"},
-    "evaluator": {"attacks", "distribution", "replicas", "report"},
+    "evaluator": {
+        "attacks",
+        "distribution",
+        "reading",
+        "replicas",
+        "report",
+    },
     "curves": {"attacks", "evaluation", "evaluator", "journal", "progress"},
     "evaluation": {
         "attacks",

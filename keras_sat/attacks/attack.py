@@ -7,11 +7,11 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from keras_sat import batches
 from keras_sat import checks
 from keras_sat import config
 from keras_sat.attacks import losses
 from keras_sat.attacks import norms
+from keras_sat.checks import batches
 
 # A power of two, so exact in float32; it keeps the small gradients of a
 # float16 network from vanishing before they reach the images.

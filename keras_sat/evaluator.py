@@ -16,7 +16,7 @@ from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
-from keras_sat.checks import batches
+from keras_sat.checks.batches import Expected
 from keras_sat.distribution import uses_xla
 from keras_sat.replicas import Replicas
 from keras_sat.replicas import current_strategy
@@ -198,13 +198,12 @@ class Evaluator:
         }
 
     def _batch(self, index, images, labels):
-        batches.batch(
-            images,
-            labels,
-            self.value_range,
+        expected = Expected(
+            value_range=self.value_range,
             num_classes=self.num_classes,
             slack=SLACK,
         )
+        expected.check(images, labels, number=index)
         low, high = self.value_range
         images = np.asarray(to_float(images, self.value_range))
         axes = tuple(range(1, images.ndim))

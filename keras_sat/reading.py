@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sat.checks import Described
+from keras_sat.checks import datasets
 from keras_sat.checks import refuse
 
 
@@ -30,6 +31,7 @@ def stream(dataset, batch_size):
             Described("a DistributedDataset"),
             error=TypeError,
         )
+    datasets.check_finite("dataset", dataset)
     size = None
     if isinstance(dataset, tuple) and len(dataset) == 2:
         images, labels = (np.asarray(array) for array in dataset)
@@ -62,19 +64,11 @@ def stream(dataset, batch_size):
 
 
 def _labelled(element):
-    images, labels, weights = None, None, None
-    if isinstance(element, tuple | list):
-        images, labels, weights = keras.utils.unpack_x_y_sample_weight(
-            tuple(element)
-        )
-    if labels is None or weights is not None:
+    images, labels, weights = datasets.parts(element)
+    if weights is not None:
         refuse(
             "dataset",
             "give batches (images, labels)",
-            Described(
-                "batches without labels"
-                if labels is None
-                else "batches with weights"
-            ),
+            Described("batches with weights"),
         )
     return np.asarray(images), np.asarray(labels)

@@ -10,13 +10,19 @@ from keras_sat import checks
 from keras_sat import export
 from keras_sat import schedules
 from keras_sat.attacks import PGD
+from keras_sat.attacks import AutoAttack
+from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import check_untargeted
 from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
+from keras_sat.attacks.losses import canonical
 from keras_sat.attacks.losses import class_ids
-from keras_sat.checks import batches
+from keras_sat.checks.batches import Expected
+from keras_sat.checks.datasets import Watch
 from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
+from keras_sat.objectives import Objective
 from keras_sat.replicated_model import ReplicatedModel
 from keras_sat.replicated_model import check_scope
 from keras_sat.sharing import share_weights
@@ -88,6 +94,14 @@ class SATModel(ReplicatedModel):
         **kwargs,
     ):
         checks.classifier("model", model)
+        _check_attack("attack", attack)
+        _check_attack("eval_attack", eval_attack, AutoAttack)
+        if not isinstance(objective, Objective | None):
+            checks.refuse(
+                "objective", "be an Objective", objective, error=TypeError
+            )
+        if value_range is not None:
+            checks.value_range(value_range)
         if attack_model is not None:
             checks.classifier("attack_model", attack_model)
             share_weights(attack_model, model)
@@ -121,6 +135,7 @@ class SATModel(ReplicatedModel):
         metrics=None,
         weight_decay="auto",
         attack_schedule=None,
+        check_every_batch=True,
         **kwargs,
     ):
         """Configures training.
@@ -138,6 +153,10 @@ class SATModel(ReplicatedModel):
                 optimizer like AdamW has of its own is for kernels only, too.
             attack_schedule: `schedules.AttackSchedule`. How `attack` grows in
                 the course of training. Defaults to not at all.
+            check_every_batch: bool. Whether the batches of a dataset are all
+                checked, on the host and while the one before is trained on, so
+                that NaN and wrong labels end in words; or else only the first
+                one. Defaults to `True`.
             **kwargs: other arguments of `keras.Model.compile`. Its
                 `jit_compile`, bool or `"auto"`, says whether XLA compiles
                 attacks and gradients on each replica, once for every size of
@@ -163,6 +182,7 @@ class SATModel(ReplicatedModel):
             )
         self.weight_decay = weight_decay
         self.attack_schedule = attack_schedule
+        self.check_every_batch = check_every_batch
         self._test_functions = {}
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
         self._decay_kernels_only()
@@ -170,6 +190,7 @@ class SATModel(ReplicatedModel):
     def train_step(self, data):
         """One attack and one update; called by `fit`."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        labels = canonical(labels)
         seed = self._next_seed(self.seeds)
         step = self.forward_backward
         if not self.shares_statistics:
@@ -217,6 +238,7 @@ class SATModel(ReplicatedModel):
     def test_step(self, data):
         """Clean and adversarial accuracy of a batch; called by `evaluate`."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        labels = canonical(labels)
         (images, labels, weights), count = self.never_empty(
             images, labels, weights
         )
@@ -254,7 +276,8 @@ class SATModel(ReplicatedModel):
     ):
         """Trains like `keras.Model.fit`, on checked images and labels.
 
-        Arrays are checked whole, datasets by their first batch.
+        Arrays are checked whole before the first step, and batch after batch
+        what comes from a dataset, unless `compile` was told otherwise.
 
         Args:
             x: `tf.data.Dataset`, `keras.utils.PyDataset` or generator of
@@ -274,45 +297,68 @@ class SATModel(ReplicatedModel):
             TypeError: If images or labels are of a kind that cannot be used.
             ValueError: If their shapes or values are wrong, or there are none.
         """
-        x = self._check_data(x, y)
-        if isinstance(validation_data, tuple | list):
-            self._check_data(*validation_data[:2])
-        elif validation_data is not None:
-            validation_data = self._check_data(validation_data)
+        watch, held_out = self._watch(), self._watch()
+        x = watch.data(
+            x, y, kwargs.get("sample_weight"), kwargs.get("steps_per_epoch")
+        )
+        validation_data = self._watched_validation(
+            held_out, validation_data, kwargs.get("validation_steps")
+        )
         if y is None:
             # Keras warns of its own default, as only arrays are shuffled.
             kwargs.setdefault("shuffle", False)
         self._fitting = True
         try:
-            history = super().fit(
-                x,
-                y,
-                batch_size,
-                epochs,
-                validation_data=validation_data,
-                **kwargs,
-            )
+            with watch.in_words(), held_out.in_words():
+                history = super().fit(
+                    x,
+                    y,
+                    batch_size,
+                    epochs,
+                    validation_data=validation_data,
+                    **kwargs,
+                )
         finally:
             self._fitting = False
         averaging.finalize(self)
         return history
 
-    def evaluate(self, x=None, y=None, *args, attack=None, **kwargs):
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        *args,
+        attack=None,
+        **kwargs,
+    ):
         """Loss, clean and robust accuracy; see `keras.Model.evaluate`.
 
         Args:
-            x: see `fit`.
-            y: see `fit`.
-            *args: see `keras.Model.evaluate`.
+            x, y, batch_size: see `fit`.
+            verbose, sample_weight, steps, *args, **kwargs: see
+                `keras.Model.evaluate`.
             attack: `Attack` to evaluate against. Defaults to `eval_attack`.
-            **kwargs: see `keras.Model.evaluate`.
         """
+        watch = self._watch()
         # Keras sets this during `fit`, which has checked the data already.
         if not kwargs.get("_use_cached_eval_dataset"):
-            x = self._check_data(x, y)
-        with self._evaluated_against(attack):
+            x = watch.data(x, y, sample_weight, steps)
+        with watch.in_words(), self._evaluated_against(attack):
             with averaging.averaged_weights(self, self._fitting):
-                return super().evaluate(x, y, *args, **kwargs)
+                return super().evaluate(
+                    x,
+                    y,
+                    batch_size,
+                    verbose,
+                    sample_weight,
+                    steps,
+                    *args,
+                    **kwargs,
+                )
 
     @contextlib.contextmanager
     def _evaluated_against(self, attack):
@@ -320,6 +366,7 @@ class SATModel(ReplicatedModel):
         if attack is None:
             yield
             return
+        _check_attack("attack", attack, AutoAttack)
         own, compiled = self.eval_attack, self.test_function
         self.eval_attack = attack.replace(value_range=self.value_range)
         self.test_function = self._test_functions.get(self.eval_attack)
@@ -329,10 +376,27 @@ class SATModel(ReplicatedModel):
         finally:
             self.eval_attack, self.test_function = own, compiled
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, **kwargs):
         """Logits of clean images; see `keras.Model.predict`."""
-        x = self._check_data(x, labelled=False)
-        return super().predict(x, *args, **kwargs)
+        watch = self._watch(labelled=False)
+        x = watch.data(x, steps=steps)
+        with watch.in_words():
+            return super().predict(x, batch_size, verbose, steps, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """One step on checked arrays; see `keras.Model.train_on_batch`."""
+        self._watch().data(x, y, sample_weight)
+        return super().train_on_batch(x, y, sample_weight, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """One evaluated batch of arrays; see `keras.Model.test_on_batch`."""
+        self._watch().data(x, y, sample_weight)
+        return super().test_on_batch(x, y, sample_weight, **kwargs)
+
+    def predict_on_batch(self, x):
+        """Logits of an array of images; see `keras.Model.predict_on_batch`."""
+        self._watch(labelled=False).data(x)
+        return super().predict_on_batch(x)
 
     def export(
         self, filepath, format="tf_saved_model", verbose=False, **kwargs
@@ -403,6 +467,7 @@ class SATModel(ReplicatedModel):
         """The arguments of `compile`, in a form that Keras can save."""
         return super().get_compile_config() | {
             "weight_decay": self.weight_decay,
+            "check_every_batch": self.check_every_batch,
             "attack_schedule": keras.saving.serialize_keras_object(
                 self.attack_schedule
             ),
@@ -448,15 +513,34 @@ class SATModel(ReplicatedModel):
         self.robust_accuracy.update_state(_is_right(labels, logits))
         return self.compute_metrics(None, labels, logits, weights)
 
-    def _check_data(self, x, y=None, labelled=True):
-        return batches.dataset(
-            x,
-            y,
-            labelled,
+    def _watch(self, labelled=True):
+        """A guard for what is trained on, evaluated or predicted."""
+        expected = Expected(
             value_range=self.value_range,
-            image_shape=self.model.input_shape[1:],
+            image_shape=tuple(self.model.input_shape[1:]),
             num_classes=self.model.output_shape[-1],
+            labelled=labelled,
         )
+        return Watch(expected, self.check_every_batch)
+
+    @staticmethod
+    def _watched_validation(watch, data, steps):
+        if data is None:
+            return None
+        if not isinstance(data, tuple | list):
+            return watch.data(data, steps=steps, name="validation_data")
+        watch.data(*data, steps=steps)
+        return data
+
+
+def _check_attack(name, attack, *others):
+    """Refuses what a model cannot be trained or evaluated against."""
+    kinds = (Attack, *others)
+    if not isinstance(attack, kinds):
+        named = " or ".join(kind.__name__ for kind in kinds)
+        checks.refuse(name, f"be an {named}", attack, error=TypeError)
+    if isinstance(attack, Attack):
+        check_untargeted(name, [attack])
 
 
 def kernels(model):

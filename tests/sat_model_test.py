@@ -604,10 +604,10 @@ BAD_DATA = {
         np.full(4, 5),
         r"`labels` must lie in \[0, num_classes=5\). Received.*from 5 to 5",
     ),
-    "column": (
+    "column of floats": (
         images_like(),
-        np.zeros((4, 1), int),
-        "`labels` must be int class ids.*shape.*Remove the last dimension",
+        np.zeros((4, 1)),
+        "`labels` must be int class ids.*shape.*Cast class ids to int",
     ),
     "rank 3": (
         images_like(),

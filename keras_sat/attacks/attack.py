@@ -11,7 +11,7 @@ from keras_sat import checks
 from keras_sat import config
 from keras_sat.attacks import losses
 from keras_sat.attacks import norms
-from keras_sat.checks import batches
+from keras_sat.checks.batches import Expected
 
 # A power of two, so exact in float32; it keeps the small gradients of a
 # float16 network from vanishing before they reach the images.
@@ -156,6 +156,20 @@ def random_seed():
     return tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
 
 
+def check_untargeted(name, attacks):
+    """Refuses attacks that reach for labels, where labels are the right ones.
+
+    Args:
+        name: str. The argument.
+        attacks: sequence of `Attack`.
+    """
+    targeted = [attack for attack in attacks if attack.targeted]
+    if targeted:
+        checks.refuse(
+            name, "not be targeted: labels are the right classes", targeted[0]
+        )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attack(config.Config, abc.ABC):
     """Base class: images within a ball around clean ones that a model fails on.
@@ -297,9 +311,9 @@ class Attack(config.Config, abc.ABC):
     def arguments(self, images, labels, seed):
         """The arguments of a call as tensors, checked if they are concrete."""
         if tf.executing_eagerly():
-            batches.batch(images, labels, self.value_range)
+            Expected(value_range=self.value_range).check(images, labels)
         images = to_float(images, self.value_range)
-        labels = tf.convert_to_tensor(labels)
+        labels = losses.canonical(labels)
         seed = random_seed() if seed is None else tf.cast(seed, tf.int32)
         return images, labels, seed
 

@@ -11,6 +11,7 @@ from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import check_untargeted
 from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
@@ -95,6 +96,7 @@ class AutoAttack(Config):
             attacks = [_attack(given) for given in self.attacks]
         if not attacks:
             checks.refuse("attacks", "not be empty", self.attacks)
+        check_untargeted("attacks", attacks)
         attacks = tuple(
             attack.replace(
                 epsilon=self.epsilon,
@@ -202,9 +204,7 @@ class Compiled:
 
     def __call__(self, images, labels, seed):
         images = to_float(images, self.attack.value_range)
-        labels = tf.convert_to_tensor(labels)
-        if labels.dtype.is_integer:
-            labels = tf.cast(labels, tf.int32)
+        labels = losses.canonical(labels)
         arguments = images, labels, tf.cast(seed, tf.int32)
         if self.jit_compile:
             return self._function(*arguments)

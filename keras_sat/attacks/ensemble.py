@@ -3,6 +3,7 @@
 from keras_sat import checks
 from keras_sat.attacks import norms
 from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import check_untargeted
 from keras_sat.attacks.auto_attack import NAMED
 from keras_sat.attacks.auto_attack import VERSIONS
 from keras_sat.attacks.auto_attack import AutoAttack
@@ -44,10 +45,7 @@ def ensemble(attacks, epsilon=None, norm=None, value_range=(0.0, 1.0)):
             error=TypeError,
         )
     given = [attack for attack in attacks if isinstance(attack, Attack)]
-    if any(attack.targeted for attack in given):
-        checks.refuse(
-            "attacks", "not be targeted: labels are the right classes", attacks
-        )
+    check_untargeted("attacks", given)
     given = [a for a in given if a not in NAMED.values()]
     norm = norm or _common("norm", given, NORM)
     if epsilon is None:

@@ -10,9 +10,26 @@ import tensorflow as tf
 from keras_sat import checks
 
 
+def canonical(labels):
+    """Returns labels in the one form that everything computes with.
+
+    Args:
+        labels: integers of any dtype, `(batch,)` or `(batch, 1)`; or
+            probabilities `(batch, num_classes)` of any dtype.
+
+    Returns:
+        int32 tensor `(batch,)`, or float32 tensor `(batch, num_classes)`.
+    """
+    labels = tf.convert_to_tensor(labels)
+    if labels.dtype.is_integer and labels.shape[1:] == (1,):
+        labels = tf.squeeze(labels, axis=1)
+    ids = labels.dtype.is_integer and labels.shape.rank == 1
+    return tf.cast(labels, tf.int32 if ids else tf.float32)
+
+
 def class_ids(labels):
     """Class ids `(batch,)` of labels given as ids or as probabilities."""
-    labels = tf.convert_to_tensor(labels)
+    labels = canonical(labels)
     if labels.shape.rank == 1:
         return labels
     return tf.argmax(labels, axis=-1, output_type=tf.int32)
@@ -20,7 +37,7 @@ def class_ids(labels):
 
 def cross_entropy(labels, logits):
     """Softmax cross-entropy, without label smoothing."""
-    labels = tf.convert_to_tensor(labels)
+    labels = canonical(labels)
     if labels.shape.rank == 1:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     labels = tf.cast(labels, logits.dtype)

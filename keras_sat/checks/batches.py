@@ -1,104 +1,164 @@
-"""Checks of images, of labels and of the datasets that give them."""
+"""Checks of images and labels, of every batch that is given."""
 
-import itertools
+import dataclasses
 import math
-import types
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_sat.checks.arguments import Described
 from keras_sat.checks.arguments import refuse
 
 
-def batch(
-    images,
-    labels,
-    value_range,
-    image_shape=None,
-    num_classes=None,
-    slack=1e-4,
-):
-    """Checks a batch of concrete images and labels.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expected:
+    """A description of the batches that a classifier takes.
 
     Args:
-        images: array `(batch, ...)`: float in `value_range`, or uint8.
-        labels: array: int `(batch,)`, or `(batch, num_classes)` of
-            probabilities; `None` where no labels are needed.
-        value_range: pair of floats.
+        value_range: pair of floats. What black and white are.
         image_shape: tuple. Shape of one image; `None` in it stands for any
             size. Unknown if `None`.
         num_classes: int. Unknown if `None`.
+        labelled: bool. Whether labels are needed. Defaults to `True`.
         slack: float >= 0. How far float images may leave the range, as a
-            fraction of its width.
-
-    Raises:
-        TypeError: If images or labels are of a kind that cannot be used.
-        ValueError: If their shapes or values are wrong.
+            fraction of its width. Defaults to `1e-4`.
+        own_scaling: str. The layer with which the network scales pixels by
+            itself, for the advice in errors. Defaults to none.
     """
-    images = _array("images", images)
-    _check_images(images, value_range, image_shape, slack)
-    if labels is not None:
-        labels = _array("labels", labels)
-        if len(labels) != len(images):
+
+    value_range: tuple
+    image_shape: tuple | None = None
+    num_classes: int | None = None
+    labelled: bool = True
+    slack: float = 1e-4
+    own_scaling: str | None = None
+
+    def check(self, images, labels=None, weights=None, number=0):
+        """Checks a batch of concrete images and labels.
+
+        Args:
+            images: array `(batch, ...)`: float in `value_range`, or uint8.
+            labels: array of integers `(batch,)` or `(batch, 1)`, or of
+                probabilities `(batch, num_classes)`; not looked at unless
+                `labelled`.
+            weights: array `(batch,)` or `(batch, 1)`, or `None`.
+            number: int >= 0. The place of the batch, for the error.
+
+        Raises:
+            TypeError: If images or labels are of a kind that cannot be used.
+            ValueError: If their shapes or values are wrong.
+        """
+        try:
+            images = _array("images", images)
+            self._check_images(images)
+            if self.labelled:
+                labels = _array("labels", labels)
+                _check_length("labels", labels, images)
+                self._check_labels(labels)
+            if self.labelled and weights is not None:
+                weights = _array("sample_weight", weights)
+                _check_length("sample_weight", weights, images)
+                _check_weights(weights)
+        except (TypeError, ValueError) as error:
+            if not number:
+                raise
+            where = f"This is batch {number}, counted from 0."
+            raise type(error)(f"{error} {where}") from None
+
+    def _check_images(self, images):
+        if images.dtype.kind != "f" and images.dtype != np.uint8:
+            refuse(
+                "images",
+                "be float, in `value_range`, or uint8",
+                Described(f"dtype {images.dtype}"),
+                "Cast the images to uint8 if they hold grey levels from 0 to "
+                "255.",
+                TypeError,
+            )
+        shape = (None, *(self.image_shape or (None,) * (images.ndim - 1)))
+        if images.ndim < 2 or not _matches(images.shape, shape):
+            refuse(
+                "images",
+                f"have the shape {_shown(shape)}",
+                Described(f"shape {images.shape}"),
+            )
+        if images.dtype != np.uint8:
+            self._check_pixels(images)
+
+    def _check_pixels(self, images):
+        low, high = float(images.min()), float(images.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            refuse("images", "be finite", Described("NaN or infinite values"))
+        black, white = self.value_range
+        slack = self.slack * (white - black)
+        if black - slack <= low and high <= white + slack:
+            return
+        refuse(
+            "images",
+            f"lie in `value_range`={tuple(self.value_range)}",
+            Described(f"values in [{low:g}, {high:g}]"),
+            self._advice(low, high),
+        )
+
+    def _advice(self, low, high):
+        """What can be done about pixels that leave the range."""
+        if low < 0 or high <= 1:
+            return "Undo the normalization: it belongs into the model."
+        if self.own_scaling:
+            return (
+                f"The network scales pixels by itself, in {self.own_scaling}: "
+                "give `value_range=(0, 255)`."
+            )
+        return (
+            "Divide the images by 255, or pass uint8; or give "
+            "`value_range=(0, 255)` if the network takes that."
+        )
+
+    def _check_labels(self, labels):
+        kinds = (
+            "be int class ids `(batch,)` or `(batch, 1)`, or probabilities "
+            "`(batch, num_classes)`"
+        )
+        described = Described(f"dtype {labels.dtype} and shape {labels.shape}")
+        is_integer = labels.dtype.kind in "iu"
+        if labels.ndim == 2 and labels.shape[1] == 1 and is_integer:
+            labels = labels[:, 0]
+        if labels.ndim == 1 and not is_integer:
+            refuse("labels", kinds, described, "Cast class ids to int32.")
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            fix = "Cast class ids to int32."
+            refuse("labels", kinds, described, fix)
+        if labels.ndim not in (1, 2):
+            refuse("labels", kinds, described)
+        if labels.ndim == 1:
+            self._check_ids(labels)
+        else:
+            self._check_probabilities(labels, described)
+
+    def _check_ids(self, labels):
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or (self.num_classes and high >= self.num_classes):
             refuse(
                 "labels",
-                f"have one entry for each of the {len(images)} images",
-                Described(f"shape {labels.shape}"),
+                f"lie in [0, num_classes={self.num_classes or '...'})",
+                Described(f"class ids from {low} to {high}"),
             )
-        _check_labels(labels, num_classes)
 
-
-def dataset(x, y=None, labelled=True, **expected):
-    """Checks what `fit` and its like are given: arrays, or a first batch.
-
-    Args:
-        x: array of images, `tf.data.Dataset`, `keras.utils.PyDataset` or
-            generator of `(images, labels)` batches.
-        y: array of labels, if `x` is one of images.
-        labelled: bool. Whether labels are needed.
-        **expected: see `batch`.
-
-    Returns:
-        `x`; a generator is given back with its first batch in front again.
-
-    Raises:
-        TypeError: See `batch`.
-        ValueError: If there is no batch, or no labels. See also `batch`.
-    """
-    first, x = _first_batch(x, y)
-    if first is None:
-        refuse("dataset", "not be empty", Described("no batch"))
-    images, labels, _ = keras.utils.unpack_x_y_sample_weight(first)
-    if labelled and labels is None:
-        refuse(
-            "dataset",
-            "give batches (images, labels)",
-            Described("batches without labels"),
-        )
-    batch(images, labels if labelled else None, **expected)
-    return x
-
-
-def _first_batch(x, y):
-    if isinstance(x, keras.utils.PyDataset):
-        return (None if x.num_batches == 0 else x[0]), x
-    if isinstance(x, types.GeneratorType):
-        first = next(x, None)
-        return first, (element for element in itertools.chain([first], x))
-    if isinstance(x, tf.data.Dataset):
-        return next(iter(x.take(1)), None), x
-    if isinstance(x, tf.distribute.DistributedDataset):
-        first = next(iter(x), None)
-        return tf.nest.map_structure(_of_one_replica, first), x
-    return (x,) if y is None else (x, y), x
-
-
-def _of_one_replica(value):
-    if isinstance(value, tf.distribute.DistributedValues):
-        return value.values[0]
-    return value
+    def _check_probabilities(self, labels, described):
+        if self.num_classes and labels.shape[1] != self.num_classes:
+            refuse(
+                "labels",
+                f"have the shape (batch, {self.num_classes}), one probability "
+                "for each class of the model",
+                described,
+            )
+        labels = labels.astype("float64")
+        sums = labels.sum(axis=1)
+        if not (labels.min() >= 0 and np.allclose(sums, 1, atol=1e-2)):
+            refuse(
+                "labels",
+                "be probabilities that sum to 1 for each image",
+                Described(f"sums from {sums.min():g} to {sums.max():g}"),
+            )
 
 
 def _array(name, value):
@@ -120,73 +180,25 @@ def _array(name, value):
     return array
 
 
-def _check_images(images, value_range, image_shape, slack):
-    if images.dtype.kind != "f" and images.dtype != np.uint8:
+def _check_length(name, array, images):
+    if len(array) != len(images):
         refuse(
-            "images",
-            "be float, in `value_range`, or uint8",
-            Described(f"dtype {images.dtype}"),
-            "Cast the images to uint8 if they hold grey levels from 0 to 255.",
-            TypeError,
-        )
-    shape = (None, *image_shape) if image_shape else (None,) * images.ndim
-    if images.ndim < 2 or not _matches(images.shape, shape):
-        refuse(
-            "images",
-            f"have the shape {_shown(shape)}",
-            Described(f"shape {images.shape}"),
-        )
-    if images.dtype == np.uint8:
-        return
-    low, high = float(images.min()), float(images.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        refuse("images", "be finite", Described("NaN or infinite values"))
-    slack *= value_range[1] - value_range[0]
-    if low < value_range[0] - slack or high > value_range[1] + slack:
-        fix = "Divide the images by 255, or pass uint8."
-        if low < 0 or high <= 1:
-            fix = "Undo the normalization: it belongs into the model."
-        refuse(
-            "images",
-            f"lie in `value_range`={tuple(value_range)}",
-            Described(f"values in [{low:g}, {high:g}]"),
-            fix,
+            name,
+            f"have one entry for each of the {len(images)} images",
+            Described(f"shape {array.shape}"),
         )
 
 
-def _check_labels(labels, num_classes):
-    kinds = (
-        "be int class ids `(batch,)` or probabilities `(batch, num_classes)`"
-    )
-    described = Described(f"dtype {labels.dtype} and shape {labels.shape}")
-    if labels.ndim == 1 and labels.dtype.kind not in "iu":
-        refuse("labels", kinds, described, "Cast class ids to int32.")
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        refuse("labels", kinds, described, "Remove the last dimension.")
-    if labels.ndim not in (1, 2):
-        refuse("labels", kinds, described)
-    if labels.ndim == 1:
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or (num_classes and high >= num_classes):
-            refuse(
-                "labels",
-                f"lie in [0, num_classes={num_classes or '...'})",
-                Described(f"class ids from {low} to {high}"),
-            )
-        return
-    if num_classes and labels.shape[1] != num_classes:
+def _check_weights(weights):
+    if weights.ndim != 1 and weights.shape[1:] != (1,):
         refuse(
-            "labels",
-            f"have the shape (batch, {num_classes}), one probability for each "
-            "class of the model",
-            described,
+            "sample_weight",
+            "have the shape (batch,)",
+            Described(f"shape {weights.shape}"),
         )
-    sums = labels.sum(axis=1)
-    if labels.min() < 0 or not np.allclose(sums, 1, atol=1e-2):
+    if not np.isfinite(weights).all():
         refuse(
-            "labels",
-            "be probabilities that sum to 1 for each image",
-            Described(f"sums from {sums.min():g} to {sums.max():g}"),
+            "sample_weight", "be finite", Described("NaN or infinite values")
         )
 
 

@@ -513,15 +513,25 @@ class SATModel(ReplicatedModel):
         self.robust_accuracy.update_state(_is_right(labels, logits))
         return self.compute_metrics(None, labels, logits, weights)
 
-    def _watch(self, labelled=True):
-        """A guard for what is trained on, evaluated or predicted."""
-        expected = Expected(
+    def expected_batches(self, labelled=True):
+        """Returns a description of the batches that `fit` and its like take.
+
+        Args:
+            labelled: bool. Whether labels are needed. Defaults to `True`.
+
+        Returns:
+            `checks.batches.Expected`.
+        """
+        return Expected(
             value_range=self.value_range,
             image_shape=tuple(self.model.input_shape[1:]),
             num_classes=self.model.output_shape[-1],
             labelled=labelled,
         )
-        return Watch(expected, self.check_every_batch)
+
+    def _watch(self, labelled=True):
+        """A guard for what is trained on, evaluated or predicted."""
+        return Watch(self.expected_batches(labelled), self.check_every_batch)
 
     @staticmethod
     def _watched_validation(watch, data, steps):

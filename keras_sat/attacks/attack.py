@@ -245,7 +245,13 @@ class Attack(config.Config, abc.ABC):
         if scale:
             return self.scaled(**scale)(model, images, labels, seed)
         images, labels, seed = self.arguments(images, labels, seed)
-        predict = inference(model)
+        network = inference(model)
+
+        def predict(images):
+            logits = network(images)
+            losses.check_classes(labels, logits)
+            return logits
+
         adversarial = self.perturb(predict, images, labels, seed)
         if self.restarts > 1 and not self.perturb_restarts:
             adversarial = self._restart(

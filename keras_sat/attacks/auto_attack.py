@@ -150,6 +150,7 @@ class AutoAttack(Config):
         images, labels, seed = self.attacks[0].arguments(images, labels, seed)
         predict = inference(model)
         logits = predict(images)
+        losses.check_classes(labels, logits)
         alive = ~_is_wrong(labels, logits)
         adversarial = images
         for i, attack in enumerate(self.for_classes(logits.shape[-1]).attacks):

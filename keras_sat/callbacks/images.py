@@ -15,6 +15,7 @@ from keras_sat import files
 from keras_sat import plots
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
+from keras_sat.checks import datasets
 
 
 class AdversarialImages(keras.callbacks.Callback):
@@ -37,7 +38,8 @@ class AdversarialImages(keras.callbacks.Callback):
     Raises:
         ImportError: If matplotlib is missing, or, with `tensorboard=True`,
             TensorBoard.
-        ValueError: If `dataset` is empty.
+        ValueError: If `dataset` is empty or has no labels; in `fit`, if its
+            images or labels are not for the model.
 
     Example:
 
@@ -58,25 +60,29 @@ class AdversarialImages(keras.callbacks.Callback):
         if class_names is None:
             class_names = getattr(dataset, "class_names", None)
         self.class_names = class_names
-        first = dataset.unbatch().batch(count).take(1)
-        batch = next(first.as_numpy_iterator(), None)
-        if batch is None:
-            checks.refuse("dataset", "not be empty", checks.Described("none"))
-        self._images, self._labels = batch[:2]
+        self.count = count
+        self._batches = _first_batches(dataset, count)
         self._writer = None
         if tensorboard:
             with extras.needed("tensorboard"):
                 import tensorboard as _  # noqa: F401
             self._writer = tf.summary.create_file_writer(self.directory)
 
+    def on_train_begin(self, logs=None):
+        """Checks that the images are for this model."""
+        for number, (images, labels) in enumerate(self._batches):
+            self.model.expected_batches().check(images, labels, number=number)
+
     def on_epoch_end(self, epoch, logs=None):
         """Attacks and draws."""
         model = self.model
-        images = to_float(self._images, model.value_range)
+        images, labels = (
+            np.concatenate(parts)[: self.count]
+            for parts in zip(*self._batches, strict=True)
+        )
+        images = to_float(images, model.value_range)
         with averaging.averaged_weights(model):
-            adversarial = model.eval_attack(
-                model.model, images, self._labels, (0, 0)
-            )
+            adversarial = model.eval_attack(model.model, images, labels, (0, 0))
             predicted = [
                 np.argmax(model.model(x, training=False), axis=-1)
                 for x in (images, adversarial)
@@ -86,7 +92,7 @@ class AdversarialImages(keras.callbacks.Callback):
         figure = plots.perturbation_grid(
             np.asarray(images),
             np.asarray(adversarial),
-            np.asarray(class_ids(self._labels)),
+            np.asarray(class_ids(labels)),
             *predicted,
             class_names=self.class_names,
             value_range=model.value_range,
@@ -104,3 +110,17 @@ class AdversarialImages(keras.callbacks.Callback):
             with self._writer.as_default():
                 tf.summary.image("adversarial", pixels[None], step=epoch)
             self._writer.flush()
+
+
+def _first_batches(dataset, count):
+    """Batches `(images, labels)` that hold `count` images, if there are."""
+    batches, size = [], 0
+    for batch in dataset:
+        images, labels, _ = datasets.parts(batch)
+        batches.append((np.asarray(images), np.asarray(labels)))
+        size += len(batches[-1][0])
+        if size >= count:
+            break
+    if not batches:
+        checks.refuse("dataset", "not be empty", checks.Described("none"))
+    return batches

@@ -6,6 +6,7 @@ from absl import logging
 from keras_sat import overfitting
 from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
+from keras_sat.checks.datasets import Watch
 
 
 class CatastrophicOverfitting(keras.callbacks.Callback):
@@ -41,6 +42,10 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         super().__init__()
         self.dataset = dataset
         self.stop = stop
+
+    def on_train_begin(self, logs=None):
+        """Checks that the images are for this model."""
+        Watch(self.model.expected_batches()).data(self.dataset, name="dataset")
 
     def on_epoch_end(self, epoch, logs=None):
         """Attacks, and compares."""

@@ -3,7 +3,9 @@
 import os
 
 import keras
+import tensorflow as tf
 
+from keras_sat import checks
 from keras_sat import distribution
 from keras_sat.callbacks.best import BestCheckpoint
 from keras_sat.callbacks.images import AdversarialImages
@@ -47,6 +49,7 @@ def standard(
         List of `keras.callbacks.Callback`.
 
     Raises:
+        TypeError: If `validation_ds` is no `tf.data.Dataset`.
         ImportError: If matplotlib is missing, or TensorBoard if that is asked
             for.
 
@@ -58,6 +61,13 @@ def standard(
     ```
     """
     directory = os.fspath(directory)
+    if not isinstance(validation_ds, tf.data.Dataset):
+        checks.refuse(
+            "validation_ds",
+            "be a tf.data.Dataset of batches (images, labels)",
+            validation_ds,
+            error=TypeError,
+        )
 
     def path(*names):
         return os.path.join(directory, *names)

@@ -121,10 +121,15 @@ def uses_xla(jit_compile):
         jit_compile: bool, or `"auto"`.
     """
     if jit_compile == "auto":
-        return any(map(tf.config.list_logical_devices, ("GPU", "TPU")))
+        return has_accelerator()
     if not isinstance(jit_compile, bool):
         checks.refuse("jit_compile", "be True, False or 'auto'", jit_compile)
     return jit_compile
+
+
+def has_accelerator():
+    """Whether TensorFlow sees a GPU or a TPU."""
+    return any(map(tf.config.list_logical_devices, ("GPU", "TPU")))
 
 
 def several_workers(strategy):

@@ -12,6 +12,7 @@ from absl import logging
 from keras_sat import averaging
 from keras_sat import checks
 from keras_sat import distribution
+from keras_sat import xla
 from keras_sat.settings import training_settings
 from keras_sat.worker_gaps import WorkerGaps
 
@@ -37,7 +38,7 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         """See `SATModel.compile`."""
         self._jit_compile_asked = jit_compile
         self._use_xla = (
-            distribution.uses_xla(jit_compile)
+            xla.wanted(jit_compile, self)
             and not run_eagerly
             # A TPU compiles everything.
             and not isinstance(
@@ -68,7 +69,7 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         )
 
     def with_xla(self, function):
-        """`function` of a replica, with XLA if that is asked for.
+        """`function` of a replica, with XLA if that is asked for and can be.
 
         Args:
             function: callable of tensors. It may not communicate.
@@ -76,7 +77,43 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         if not self._use_xla:
             return function
         # A new one for each replica: they are traced one by one.
-        return tf.function(function, jit_compile=True, autograph=False)
+        return xla.Function(function, self._jit_compile_asked, self)
+
+    def make_train_function(self, force=False):
+        """See `keras.Model`; what XLA cannot compile runs without it."""
+        if force or self.train_function is None:
+            super().make_train_function(force)
+            self._guard("train_function", super().make_train_function)
+
+    def make_test_function(self, force=False):
+        """See `keras.Model`; what XLA cannot compile runs without it."""
+        if force or self.test_function is None:
+            super().make_test_function(force)
+            self._guard("test_function", super().make_test_function)
+
+    def _guard(self, name, make):
+        """Puts in place of a function one that is made anew without XLA.
+
+        That is for what only the compiler finds, when it is given a batch. The
+        function has taken that batch from the data by then.
+        """
+        function = getattr(self, name)
+        if not self._use_xla:
+            return
+
+        def guarded(*arguments):
+            try:
+                return function(*arguments)
+            except tf.errors.OpError as error:
+                obstacle = xla.obstacle_in(error, self)
+                if obstacle is None:
+                    raise
+                xla.give_up(self._jit_compile_asked, self, obstacle)
+            self._use_xla = False
+            make(force=True)
+            return getattr(self, name)(*arguments)
+
+        setattr(self, name, guarded)
 
     def build_optimizer(self):
         """Creates the state of the optimizer, if it has none."""

@@ -142,7 +142,9 @@ class SATModel(ReplicatedModel):
                 `jit_compile`, bool or `"auto"`, says whether XLA compiles
                 attacks and gradients on each replica, once for every size of
                 batch; where replicas share batch statistics it compiles the
-                attacks alone. `"auto"` means where there is an accelerator.
+                attacks alone. `"auto"` means where there is an accelerator,
+                and goes on without XLA, with a warning, where that cannot
+                compile a layer; `True` is refused then.
         """
         if weight_decay == "auto":
             weight_decay = 1e-4 if optimizer == "auto" else 0.0
@@ -221,11 +223,8 @@ class SATModel(ReplicatedModel):
             images, labels, weights
         )
         seed = self._next_seed(self.eval_seeds)
-        adversarial, logits, clean = self.with_xla(self._attacked)(
-            images, labels, seed
-        )
-        loss = self.compute_loss(
-            adversarial, labels, logits, weights, training=False
+        loss, logits, clean = self.with_xla(self._attacked)(
+            images, labels, weights, seed
         )
         labels, logits, clean = labels[:count], logits[:count], clean[:count]
         weights = None if weights is None else weights[:count]
@@ -235,12 +234,17 @@ class SATModel(ReplicatedModel):
             self._update_metrics(loss, count, labels, logits, weights)
         )
 
-    def _attacked(self, images, labels, seed):
-        """Adversarial images, their logits, and those of the clean images."""
+    def _attacked(self, images, labels, weights, seed):
+        """Loss and logits of adversarial images, and the clean logits."""
         images = to_float(images, self.value_range)
         adversarial = self.eval_attack(self.model, images, labels, seed)
         logits = self(adversarial, training=False)
-        return adversarial, logits, self(images, training=False)
+        # Here, where the losses of layers are those of these images, and
+        # belong to the function that XLA compiles.
+        loss = self.compute_loss(
+            adversarial, labels, logits, weights, training=False
+        )
+        return loss, logits, self(images, training=False)
 
     def fit(
         self,

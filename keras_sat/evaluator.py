@@ -18,8 +18,8 @@ from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
 from keras_sat.checks import batches
+from keras_sat.distribution import current_strategy
 from keras_sat.replicas import Replicas
-from keras_sat.replicas import current_strategy
 from keras_sat.report import MISCLASSIFIED
 
 # What stands for the unattacked images among the indices of the attacks.

@@ -130,9 +130,3 @@ class Replicas:
             return function(*arguments)
 
         return self._strategy.run(attack, (images, labels, seeds))
-
-
-def current_strategy(model):
-    """The strategy that a model was built under, else the current one."""
-    strategy = getattr(model, "distribute_strategy", None)
-    return strategy or tf.distribute.get_strategy()

@@ -36,6 +36,9 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         **kwargs,
     ):
         """See `SATModel.compile`."""
+        given = {"optimizer": optimizer} | kwargs
+        for name in ("optimizer", "metrics", "weighted_metrics"):
+            _check_parts(name, given.get(name), self.distribute_strategy)
         self._jit_compile_asked = jit_compile
         self._use_xla = (
             xla.wanted(jit_compile, self)
@@ -81,15 +84,35 @@ class ReplicatedModel(WorkerGaps, keras.Model):
 
     def make_train_function(self, force=False):
         """See `keras.Model`; what XLA cannot compile runs without it."""
+        self._check_trainable()
+        check_scope(self)
         if force or self.train_function is None:
             super().make_train_function(force)
             self._guard("train_function", super().make_train_function)
 
     def make_test_function(self, force=False):
         """See `keras.Model`; what XLA cannot compile runs without it."""
+        check_scope(self)
         if force or self.test_function is None:
             super().make_test_function(force)
             self._guard("test_function", super().make_test_function)
+
+    def make_predict_function(self, force=False):
+        """See `keras.Model`."""
+        check_scope(self)
+        super().make_predict_function(force)
+
+    def _check_trainable(self):
+        if not self.trainable_variables:
+            checks.refuse(
+                "model",
+                "have weights that can be trained",
+                checks.Described(
+                    f"{len(self.weights)} weights, none of them trainable"
+                ),
+                "Set `trainable = True` on the network or on some of its "
+                "layers.",
+            )
 
     def _guard(self, name, make):
         """Puts in place of a function one that is made anew without XLA.
@@ -156,8 +179,9 @@ class ReplicatedModel(WorkerGaps, keras.Model):
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """See `SATModel.fit`."""
         strategy = self.distribute_strategy
+        self._check_trainable()
+        check_scope(self, x, kwargs.get("validation_data"))
         self.build_optimizer()
-        check_scope(self)
         if self.replicas > 1:
             x = _for_replicas(x, y, batch_size, self.replicas)
         with contextlib.ExitStack() as stack:
@@ -178,6 +202,16 @@ class ReplicatedModel(WorkerGaps, keras.Model):
                 warnings.filterwarnings("ignore", "Your input ran out of data")
             return super().fit(x, y, batch_size, *args, **kwargs)
 
+    def evaluate(self, x=None, *args, **kwargs):
+        """See `SATModel.evaluate`."""
+        check_scope(self, x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """See `SATModel.predict`."""
+        check_scope(self, x)
+        return super().predict(x, *args, **kwargs)
+
     def get_compile_config(self):
         """The arguments of `compile`, in a form that Keras can save."""
         return super().get_compile_config() | {
@@ -185,14 +219,28 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         }
 
 
-def check_scope(model):
-    """Refuses a model with weights that its strategy does not hold.
+def check_scope(model, *data):
+    """Refuses a model, or data, that its strategy does not hold.
 
     Args:
         model: `keras.Model`. The strategy is that of the model, if it has one
             already, or the current one.
+        *data: what `fit` and its like are given.
     """
-    strategy = model.distribute_strategy or tf.distribute.get_strategy()
+    strategy = distribution.current_strategy(model)
+    for dataset in data:
+        if not isinstance(dataset, tf.distribute.DistributedDataset):
+            continue
+        if dataset._strategy is not strategy:
+            checks.refuse(
+                "dataset",
+                "be distributed by the strategy of the model, or by none",
+                checks.Described(
+                    f"one of a {type(dataset._strategy).__name__} for a model "
+                    f"of a {type(strategy).__name__}"
+                ),
+                "Pass the `tf.data.Dataset` itself: it is distributed here.",
+            )
     optimizer = getattr(model, "optimizer", None)
     parts = {
         "model": model.variables,
@@ -200,18 +248,30 @@ def check_scope(model):
         "metrics": model.metrics_variables,
     }
     for name, variables in parts.items():
-        for variable in variables:
-            if not strategy.extended.variable_created_in_scope(variable.value):
-                checks.refuse(
-                    name,
-                    "be built in the scope of the strategy that trains it",
-                    checks.Described(
-                        f"{variable.path!r}, built outside of the "
-                        f"{type(strategy).__name__}"
-                    ),
-                    "Build the network, SATModel, and optimizers and metrics "
-                    "in one `with strategy.scope():`.",
-                )
+        _check_variables(name, variables, strategy)
+
+
+def _check_parts(name, parts, strategy):
+    """Refuses an optimizer or metrics of another strategy."""
+    for part in keras.tree.flatten(parts):
+        # What Keras makes itself of a name, it makes in the scope.
+        if isinstance(part, keras.optimizers.Optimizer | keras.metrics.Metric):
+            _check_variables(name, part.variables, strategy)
+
+
+def _check_variables(name, variables, strategy):
+    for variable in variables:
+        if not strategy.extended.variable_created_in_scope(variable.value):
+            checks.refuse(
+                name,
+                "be built in the scope of the strategy that trains it",
+                checks.Described(
+                    f"{variable.path!r}, built outside of the "
+                    f"{type(strategy).__name__}"
+                ),
+                "Build the network, SATModel, and optimizers and metrics "
+                "in one `with strategy.scope():`.",
+            )
 
 
 def _check_optimizer(optimizer, replicas):
@@ -240,7 +300,9 @@ def _as_one(gradients, optimizer, replicas):
     if hasattr(optimizer, "inner_optimizer"):
         # The first replica decides for all whether a step is finite: NaN in
         # all of them, if there is an infinity in one.
-        zero = tf.add_n([tf.reduce_sum(0 * g) for g in gradients])
+        zero = tf.add_n(
+            [tf.cast(tf.reduce_sum(0 * g), tf.float32) for g in gradients]
+        )
         (zero,) = _all_reduce("SUM", [zero])
         return [g + tf.cast(zero, g.dtype) for g in gradients]
     limits = optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "extras": set(),
     "averaging": set(),
     "sharing": set(),
+    "weights": set(),
     "preprocessing": set(),
     "activations": set(),
     "schedules": set(),
@@ -52,6 +53,7 @@ MAY_IMPORT = {
         "replicated_model",
         "schedules",
         "sharing",
+        "weights",
     },
     "files": set(),
     "journal": set(),
@@ -66,6 +68,7 @@ MAY_IMPORT = {
     "diagnostics": {"attacks", "overfitting", "report", "subject"},
     "evaluator": {
         "attacks",
+        "distribution",
         "reading",
         "replicas",
         "report",

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import types
 import warnings
 
 import keras
@@ -83,19 +84,19 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         return xla.Function(function, self._jit_compile_asked, self)
 
     def make_train_function(self, force=False):
-        """See `keras.Model`; what XLA cannot compile runs without it."""
+        """See `keras.Model`."""
         self._check_trainable()
         check_scope(self)
         if force or self.train_function is None:
             super().make_train_function(force)
-            self._guard("train_function", super().make_train_function)
+            self._guard("train_function")
 
     def make_test_function(self, force=False):
-        """See `keras.Model`; what XLA cannot compile runs without it."""
+        """See `keras.Model`."""
         check_scope(self)
         if force or self.test_function is None:
             super().make_test_function(force)
-            self._guard("test_function", super().make_test_function)
+            self._guard("test_function")
 
     def make_predict_function(self, force=False):
         """See `keras.Model`."""
@@ -114,29 +115,53 @@ class ReplicatedModel(WorkerGaps, keras.Model):
                 "layers.",
             )
 
-    def _guard(self, name, make):
-        """Puts in place of a function one that is made anew without XLA.
+    def _guard(self, name):
+        """Lets a function say what XLA finds when it is given a batch.
 
-        That is for what only the compiler finds, when it is given a batch. The
-        function has taken that batch from the data by then.
+        The function has taken that batch from the data by then.
         """
         function = getattr(self, name)
         if not self._use_xla:
             return
+        has_run = False
 
         def guarded(*arguments):
+            nonlocal has_run
             try:
-                return function(*arguments)
+                results = function(*arguments)
             except tf.errors.OpError as error:
                 obstacle = xla.obstacle_in(error, self)
-                if obstacle is None:
+                if obstacle is None or has_run:
                     raise
-                xla.give_up(self._jit_compile_asked, self, obstacle)
-            self._use_xla = False
-            make(force=True)
-            return getattr(self, name)(*arguments)
+                raise xla.CannotCompile(obstacle) from error
+            has_run = True
+            return results
 
         setattr(self, name, guarded)
+
+    def _with_or_without_xla(self, run, data=None):
+        """`run()`, from the start again where XLA cannot compile its steps.
+
+        Args:
+            run: function without arguments.
+            data: what it reads. A generator cannot be read again.
+        """
+        if not self._use_xla:
+            return run()
+        # What a step may change before it fails in the middle.
+        kept = [self.optimizer.iterations, self.seeds.state]
+        kept = [(v, v.numpy()) for v in (*kept, self.eval_seeds.state)]
+        try:
+            return run()
+        except xla.CannotCompile as error:
+            again = not isinstance(data, types.GeneratorType)
+            asked = self._jit_compile_asked if again else True
+            xla.give_up(asked, self, str(error))
+        for variable, value in kept:
+            variable.assign(value)
+        self._use_xla = False
+        self.train_function = self.test_function = None
+        return run()
 
     def build_optimizer(self):
         """Creates the state of the optimizer, if it has none."""
@@ -200,12 +225,28 @@ class ReplicatedModel(WorkerGaps, keras.Model):
                 stack.enter_context(warnings.catch_warnings())
                 # Keras warns of the end of data of unknown length.
                 warnings.filterwarnings("ignore", "Your input ran out of data")
-            return super().fit(x, y, batch_size, *args, **kwargs)
+            fit = super().fit
+            return self._with_or_without_xla(
+                lambda: fit(x, y, batch_size, *args, **kwargs), x
+            )
 
     def evaluate(self, x=None, *args, **kwargs):
         """See `SATModel.evaluate`."""
         check_scope(self, x)
-        return super().evaluate(x, *args, **kwargs)
+        evaluate = super().evaluate
+        return self._with_or_without_xla(
+            lambda: evaluate(x, *args, **kwargs), x
+        )
+
+    def train_on_batch(self, *args, **kwargs):
+        """See `keras.Model`."""
+        train = super().train_on_batch
+        return self._with_or_without_xla(lambda: train(*args, **kwargs))
+
+    def test_on_batch(self, *args, **kwargs):
+        """See `keras.Model`."""
+        test = super().test_on_batch
+        return self._with_or_without_xla(lambda: test(*args, **kwargs))
 
     def predict(self, x, *args, **kwargs):
         """See `SATModel.predict`."""

@@ -53,6 +53,14 @@ def wanted(jit_compile, model):
     return True
 
 
+class CannotCompile(Exception):  # noqa: N818
+    """Raised by the first run of what XLA finds out it cannot compile.
+
+    Args:
+        obstacle: str. What it cannot compile.
+    """
+
+
 class Function:
     """A function that XLA compiles, or that runs as it is where XLA cannot.
 

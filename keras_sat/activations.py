@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_sat import checks
+from keras_sat import config
 
 register = keras.saving.register_keras_serializable("keras_sat")
 
@@ -257,7 +258,7 @@ class ReLUWithGradientOf(_Activation):
         return _relu_with_gradient_of(self.smooth, x)
 
     def get_config(self):
-        smooth = keras.saving.serialize_keras_object(self.smooth)
+        smooth = config.saved("smooth", self.smooth)
         return {**super().get_config(), "smooth": smooth}
 
 
@@ -377,6 +378,6 @@ def layer(identifier, name=None):
     activation = get(identifier)
     if not isinstance(activation, keras.layers.Layer):
         return keras.layers.Activation(activation, name=name)
-    config = activation.get_config()
-    config.pop("name")
-    return type(activation).from_config({**config, "name": name})
+    options = activation.get_config()
+    options.pop("name")
+    return type(activation).from_config({**options, "name": name})

@@ -121,10 +121,39 @@ def uses_xla(jit_compile):
         jit_compile: bool, or `"auto"`.
     """
     if jit_compile == "auto":
-        return any(map(tf.config.list_logical_devices, ("GPU", "TPU")))
+        return has_accelerator()
     if not isinstance(jit_compile, bool):
         checks.refuse("jit_compile", "be True, False or 'auto'", jit_compile)
     return jit_compile
+
+
+def current_strategy(model):
+    """The strategy that a model was built under, else the current one.
+
+    Args:
+        model: `keras.Model`, or function.
+
+    Raises:
+        ValueError: If the model was built under one strategy, and another one
+            is current.
+    """
+    current = tf.distribute.get_strategy()
+    strategy = getattr(model, "distribute_strategy", None) or current
+    if tf.distribute.has_strategy() and strategy is not current:
+        checks.refuse(
+            "model",
+            "be used in the scope of the strategy it was built in, or in none",
+            checks.Described(
+                f"a model of a {type(strategy).__name__} in the scope of a "
+                f"{type(current).__name__}"
+            ),
+        )
+    return strategy
+
+
+def has_accelerator():
+    """Whether TensorFlow sees a GPU or a TPU."""
+    return any(map(tf.config.list_logical_devices, ("GPU", "TPU")))
 
 
 def several_workers(strategy):

@@ -12,14 +12,14 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import reading
+from keras_sat import xla
 from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
 from keras_sat.checks.batches import Expected
-from keras_sat.distribution import uses_xla
+from keras_sat.distribution import current_strategy
 from keras_sat.replicas import Replicas
-from keras_sat.replicas import current_strategy
 from keras_sat.report import MISCLASSIFIED
 
 # What stands for the unattacked images among the indices of the attacks.
@@ -83,7 +83,8 @@ class Evaluator:
         self.value_range = tuple(value_range)
         self.seed = seed
         self.strategy = current_strategy(model)
-        self.jit_compile = uses_xla(jit_compile)
+        self.jit_compile = jit_compile
+        self.uses_xla = xla.wanted(jit_compile, model)
         self.num_classes = None
         self.predict = inference(model)
         self._logits = tf.function(self.predict, autograph=False)
@@ -192,7 +193,7 @@ class Evaluator:
             "epsilon": float(epsilon),
             "seed": self.seed,
             "value_range": list(map(float, self.value_range)),
-            "xla": self.jit_compile,
+            "xla": self.uses_xla,
             "weights": self._weights(),
             "predictions": logits[:4].astype(float).tolist() if stable else [],
         }

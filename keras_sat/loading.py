@@ -1,6 +1,7 @@
 """Classifiers from files, whoever wrote them."""
 
 import os
+import re
 import zipfile
 
 import keras
@@ -12,11 +13,15 @@ from keras_sat.sat_model import SATModel
 SIGNATURE = "serving_default"
 
 
-def load_classifier(path):
+def load_classifier(path, custom_objects=None, safe_mode=True):
     """Loads a classifier that can be evaluated and attacked.
 
     Args:
         path: str or path-like. A `.keras` file, or the folder of a SavedModel.
+        custom_objects: dict from names to classes and functions that the file
+            names and Keras does not know. Defaults to none.
+        safe_mode: bool. Whether to refuse a file with Python code in it, like
+            that of a lambda. Defaults to `True`.
 
     Returns:
         A `keras.Model`, or, from a SavedModel, a function from float images
@@ -24,8 +29,9 @@ def load_classifier(path):
         with the attributes `variables` and `input_shape`.
 
     Raises:
-        ValueError: If `path` holds neither, or if the SavedModel has no
-            signature `"serving_default"` from one float tensor to logits.
+        ValueError: If `path` holds neither, if the SavedModel has no
+            signature `"serving_default"` from one float tensor to logits, or
+            if `custom_objects` or `safe_mode` keep the file from being loaded.
 
     Example:
 
@@ -41,25 +47,31 @@ def load_classifier(path):
         checks.refuse(
             "path", "be a `.keras` file or the folder of a SavedModel", path
         )
-    return keras.saving.load_model(path, compile=False)
+    return _loaded(path, custom_objects, safe_mode, compile=False)
 
 
-def load_model(path):
+def load_model(path, custom_objects=None, safe_mode=True):
     """Loads what `SATModel.save` wrote.
 
     Args:
         path: str or path-like. A `.keras` file.
+        custom_objects: dict from names to classes and functions that the file
+            names and Keras does not know, like the `loss` of an attack.
+            Defaults to none.
+        safe_mode: bool. Whether to refuse a file with Python code in it, like
+            that of a lambda. Defaults to `True`.
 
     Returns:
         `SATModel`, with its attacks, objective, weights and optimizer.
 
     Raises:
-        ValueError: If `path` is no `.keras` file, or one of another model.
+        ValueError: If `path` is no `.keras` file, or one of another model; or
+            if `custom_objects` or `safe_mode` keep it from being loaded.
     """
     expected = "be a `.keras` file that `SATModel.save` wrote"
     if not zipfile.is_zipfile(path):
         checks.refuse("path", expected, str(path))
-    model = keras.saving.load_model(path)
+    model = _loaded(path, custom_objects, safe_mode, compile=True)
     if not isinstance(model, SATModel):
         checks.refuse(
             "path",
@@ -68,6 +80,34 @@ def load_model(path):
             "Load it with keras.saving.load_model and give it to SATModel.",
         )
     return model
+
+
+def _loaded(path, custom_objects, safe_mode, compile):
+    """What Keras loads; its errors say what to pass."""
+    try:
+        return keras.saving.load_model(path, custom_objects, compile, safe_mode)
+    except (TypeError, ValueError) as error:
+        unknown = re.search(
+            r"Could not locate (?:class|function) '(.+?)'", str(error)
+        )
+        if unknown:
+            name = unknown[1]
+            checks.refuse(
+                "custom_objects",
+                f"hold {name!r}, which the file names and Keras does not know",
+                custom_objects,
+                f"Pass custom_objects={{{name!r}: {name}}}, or register it "
+                "with `keras.saving.register_keras_serializable` before.",
+            )
+        if safe_mode and "safe_mode=False" in str(error):
+            checks.refuse(
+                "safe_mode",
+                "be False to load a file with Python code in it, like that of "
+                "a lambda",
+                safe_mode,
+                "Pass safe_mode=False if you trust whoever wrote the file.",
+            )
+        raise
 
 
 class SavedClassifier:

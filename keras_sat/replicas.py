@@ -1,11 +1,14 @@
 """Attacks on several batches at once: one on each replica or processor core."""
 
 import concurrent.futures
+import functools
 import os
 
 import numpy as np
 import tensorflow as tf
 
+from keras_sat import distribution
+from keras_sat import xla
 from keras_sat.attacks import compiled
 from keras_sat.attacks import on_survivors
 
@@ -24,13 +27,14 @@ class Replicas:
     Args:
         attack: `Attack`.
         model: as in `Attack.__call__`.
-        jit_compile: bool. Whether each replica uses XLA.
+        jit_compile: bool or `"auto"`. Whether each replica uses XLA.
     """
 
     def __init__(self, attack, model, jit_compile):
         self._strategy = tf.distribute.get_strategy()
         self._attack, self._model = attack, model
         self._jit_compile = jit_compile
+        self._use_xla = xla.wanted(jit_compile, model)
         self._run = compiled(attack, model, jit_compile)
         self._functions = {}
 
@@ -39,7 +43,7 @@ class Replicas:
         """How many batches to give at a time, under the current strategy."""
         if tf.distribute.has_strategy():
             return tf.distribute.get_strategy().num_replicas_in_sync
-        if any(map(tf.config.list_logical_devices, ("GPU", "TPU"))):
+        if distribution.has_accelerator():
             return 1
         return min(os.cpu_count() or 1, MOST_THREADS)
 
@@ -68,11 +72,7 @@ class Replicas:
             # A batch with no survivor is attacked in vain.
             padded = np.resize(indices if len(indices) else [0], size)
             inputs.append((images[padded], labels[padded], np.array(seed)))
-        if size not in self._functions:
-            self._functions[size] = tf.function(
-                self._on_replicas, autograph=False
-            )
-        found = self._functions[size](*self._dealt(inputs))
+        found = self._traced(size, self._dealt(inputs))
         found = np.asarray(self._strategy.gather(found, axis=0))
         results = []
         for i, (images, *_) in enumerate(jobs):
@@ -91,6 +91,23 @@ class Replicas:
                 threads.map(lambda job: on_survivors(self._run, *job), jobs)
             )
 
+    def _traced(self, size, arguments):
+        """What the replicas find; without XLA, if it cannot compile that."""
+        if size not in self._functions:
+            self._functions[size] = tf.function(
+                self._on_replicas, autograph=False
+            )
+        try:
+            return self._functions[size](*arguments)
+        except tf.errors.OpError as error:
+            obstacle = xla.obstacle_in(error, self._model)
+            if not self._use_xla or obstacle is None:
+                raise
+            xla.give_up(self._jit_compile, self._model, obstacle)
+        self._use_xla = False
+        self._functions.clear()
+        return self._traced(size, arguments)
+
     def _dealt(self, inputs):
         """Per-replica images, labels and seeds; some repeat the last batch."""
 
@@ -103,19 +120,13 @@ class Replicas:
 
     def _on_replicas(self, images, labels, seeds):
         def attack(*arguments):
-            # XLA inside the replica, and traced there: a function that is
-            # shared, or goes around them, finds variables on other devices.
-            function = tf.function(
-                lambda *arguments: self._attack(self._model, *arguments),
-                jit_compile=self._jit_compile,
-                autograph=False,
-            )
+            function = functools.partial(self._attack, self._model)
+            if self._use_xla:
+                # XLA inside the replica, and traced there: a function that is
+                # shared, or goes around them, finds variables elsewhere.
+                function = xla.Function(
+                    function, self._jit_compile, self._model
+                )
             return function(*arguments)
 
         return self._strategy.run(attack, (images, labels, seeds))
-
-
-def current_strategy(model):
-    """The strategy that a model was built under, else the current one."""
-    strategy = getattr(model, "distribute_strategy", None)
-    return strategy or tf.distribute.get_strategy()

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import types
 import warnings
 
 import keras
@@ -12,6 +13,7 @@ from absl import logging
 from keras_sat import averaging
 from keras_sat import checks
 from keras_sat import distribution
+from keras_sat import xla
 from keras_sat.settings import training_settings
 from keras_sat.worker_gaps import WorkerGaps
 
@@ -35,9 +37,12 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         **kwargs,
     ):
         """See `SATModel.compile`."""
+        given = {"optimizer": optimizer} | kwargs
+        for name in ("optimizer", "metrics", "weighted_metrics"):
+            _check_parts(name, given.get(name), self.distribute_strategy)
         self._jit_compile_asked = jit_compile
         self._use_xla = (
-            distribution.uses_xla(jit_compile)
+            xla.wanted(jit_compile, self)
             and not run_eagerly
             # A TPU compiles everything.
             and not isinstance(
@@ -68,7 +73,7 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         )
 
     def with_xla(self, function):
-        """`function` of a replica, with XLA if that is asked for.
+        """`function` of a replica, with XLA if that is asked for and can be.
 
         Args:
             function: callable of tensors. It may not communicate.
@@ -76,7 +81,87 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         if not self._use_xla:
             return function
         # A new one for each replica: they are traced one by one.
-        return tf.function(function, jit_compile=True, autograph=False)
+        return xla.Function(function, self._jit_compile_asked, self)
+
+    def make_train_function(self, force=False):
+        """See `keras.Model`."""
+        self._check_trainable()
+        check_scope(self)
+        if force or self.train_function is None:
+            super().make_train_function(force)
+            self._guard("train_function")
+
+    def make_test_function(self, force=False):
+        """See `keras.Model`."""
+        check_scope(self)
+        if force or self.test_function is None:
+            super().make_test_function(force)
+            self._guard("test_function")
+
+    def make_predict_function(self, force=False):
+        """See `keras.Model`."""
+        check_scope(self)
+        super().make_predict_function(force)
+
+    def _check_trainable(self):
+        if not self.trainable_variables:
+            checks.refuse(
+                "model",
+                "have weights that can be trained",
+                checks.Described(
+                    f"{len(self.weights)} weights, none of them trainable"
+                ),
+                "Set `trainable = True` on the network or on some of its "
+                "layers.",
+            )
+
+    def _guard(self, name):
+        """Lets a function say what XLA finds when it is given a batch.
+
+        The function has taken that batch from the data by then.
+        """
+        function = getattr(self, name)
+        if not self._use_xla:
+            return
+        has_run = False
+
+        def guarded(*arguments):
+            nonlocal has_run
+            try:
+                results = function(*arguments)
+            except tf.errors.OpError as error:
+                obstacle = xla.obstacle_in(error, self)
+                if obstacle is None or has_run:
+                    raise
+                raise xla.CannotCompile(obstacle) from error
+            has_run = True
+            return results
+
+        setattr(self, name, guarded)
+
+    def _with_or_without_xla(self, run, data=None):
+        """`run()`, from the start again where XLA cannot compile its steps.
+
+        Args:
+            run: function without arguments.
+            data: what it reads. A generator cannot be read again.
+        """
+        if not self._use_xla:
+            return run()
+        # What a step may change before it fails in the middle.
+        kept = [self.optimizer.iterations, self.seeds.state]
+        kept = [(v, v.numpy()) for v in (*kept, self.eval_seeds.state)]
+        try:
+            return run()
+        except xla.CannotCompile as error:
+            again = not isinstance(data, types.GeneratorType)
+            asked = self._jit_compile_asked if again else True
+            xla.give_up(asked, self, str(error))
+        for variable, value in kept:
+            variable.assign(value)
+        self._use_xla = False
+        self.train_function = self.test_function = None
+        return run()
 
     def build_optimizer(self):
         """Creates the state of the optimizer, if it has none."""
@@ -119,8 +204,9 @@ class ReplicatedModel(WorkerGaps, keras.Model):
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """See `SATModel.fit`."""
         strategy = self.distribute_strategy
+        self._check_trainable()
+        check_scope(self, x, kwargs.get("validation_data"))
         self.build_optimizer()
-        check_scope(self)
         if self.replicas > 1:
             x = _for_replicas(x, y, batch_size, self.replicas)
         with contextlib.ExitStack() as stack:
@@ -139,7 +225,33 @@ class ReplicatedModel(WorkerGaps, keras.Model):
                 stack.enter_context(warnings.catch_warnings())
                 # Keras warns of the end of data of unknown length.
                 warnings.filterwarnings("ignore", "Your input ran out of data")
-            return super().fit(x, y, batch_size, *args, **kwargs)
+            fit = super().fit
+            return self._with_or_without_xla(
+                lambda: fit(x, y, batch_size, *args, **kwargs), x
+            )
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """See `SATModel.evaluate`."""
+        check_scope(self, x)
+        evaluate = super().evaluate
+        return self._with_or_without_xla(
+            lambda: evaluate(x, *args, **kwargs), x
+        )
+
+    def train_on_batch(self, *args, **kwargs):
+        """See `keras.Model`."""
+        train = super().train_on_batch
+        return self._with_or_without_xla(lambda: train(*args, **kwargs))
+
+    def test_on_batch(self, *args, **kwargs):
+        """See `keras.Model`."""
+        test = super().test_on_batch
+        return self._with_or_without_xla(lambda: test(*args, **kwargs))
+
+    def predict(self, x, *args, **kwargs):
+        """See `SATModel.predict`."""
+        check_scope(self, x)
+        return super().predict(x, *args, **kwargs)
 
     def get_compile_config(self):
         """The arguments of `compile`, in a form that Keras can save."""
@@ -148,14 +260,28 @@ class ReplicatedModel(WorkerGaps, keras.Model):
         }
 
 
-def check_scope(model):
-    """Refuses a model with weights that its strategy does not hold.
+def check_scope(model, *data):
+    """Refuses a model, or data, that its strategy does not hold.
 
     Args:
         model: `keras.Model`. The strategy is that of the model, if it has one
             already, or the current one.
+        *data: what `fit` and its like are given.
     """
-    strategy = model.distribute_strategy or tf.distribute.get_strategy()
+    strategy = distribution.current_strategy(model)
+    for dataset in data:
+        if not isinstance(dataset, tf.distribute.DistributedDataset):
+            continue
+        if dataset._strategy is not strategy:
+            checks.refuse(
+                "dataset",
+                "be distributed by the strategy of the model, or by none",
+                checks.Described(
+                    f"one of a {type(dataset._strategy).__name__} for a model "
+                    f"of a {type(strategy).__name__}"
+                ),
+                "Pass the `tf.data.Dataset` itself: it is distributed here.",
+            )
     optimizer = getattr(model, "optimizer", None)
     parts = {
         "model": model.variables,
@@ -163,18 +289,30 @@ def check_scope(model):
         "metrics": model.metrics_variables,
     }
     for name, variables in parts.items():
-        for variable in variables:
-            if not strategy.extended.variable_created_in_scope(variable.value):
-                checks.refuse(
-                    name,
-                    "be built in the scope of the strategy that trains it",
-                    checks.Described(
-                        f"{variable.path!r}, built outside of the "
-                        f"{type(strategy).__name__}"
-                    ),
-                    "Build the network, SATModel, and optimizers and metrics "
-                    "in one `with strategy.scope():`.",
-                )
+        _check_variables(name, variables, strategy)
+
+
+def _check_parts(name, parts, strategy):
+    """Refuses an optimizer or metrics of another strategy."""
+    for part in keras.tree.flatten(parts):
+        # What Keras makes itself of a name, it makes in the scope.
+        if isinstance(part, keras.optimizers.Optimizer | keras.metrics.Metric):
+            _check_variables(name, part.variables, strategy)
+
+
+def _check_variables(name, variables, strategy):
+    for variable in variables:
+        if not strategy.extended.variable_created_in_scope(variable.value):
+            checks.refuse(
+                name,
+                "be built in the scope of the strategy that trains it",
+                checks.Described(
+                    f"{variable.path!r}, built outside of the "
+                    f"{type(strategy).__name__}"
+                ),
+                "Build the network, SATModel, and optimizers and metrics "
+                "in one `with strategy.scope():`.",
+            )
 
 
 def _check_optimizer(optimizer, replicas):
@@ -203,7 +341,9 @@ def _as_one(gradients, optimizer, replicas):
     if hasattr(optimizer, "inner_optimizer"):
         # The first replica decides for all whether a step is finite: NaN in
         # all of them, if there is an infinity in one.
-        zero = tf.add_n([tf.reduce_sum(0 * g) for g in gradients])
+        zero = tf.add_n(
+            [tf.cast(tf.reduce_sum(0 * g), tf.float32) for g in gradients]
+        )
         (zero,) = _all_reduce("SUM", [zero])
         return [g + tf.cast(zero, g.dtype) for g in gradients]
     limits = optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue

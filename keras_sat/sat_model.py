@@ -20,12 +20,15 @@ from keras_sat.attacks.losses import canonical
 from keras_sat.attacks.losses import class_ids
 from keras_sat.checks.batches import Expected
 from keras_sat.checks.datasets import Watch
+from keras_sat.config import loaded
+from keras_sat.config import saved
 from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
 from keras_sat.objectives import Objective
 from keras_sat.replicated_model import ReplicatedModel
 from keras_sat.replicated_model import check_scope
 from keras_sat.sharing import share_weights
+from keras_sat.weights import decay
 
 TRAINING_ATTACK = PGD(epsilon=4 / 255, step_size=4 / 255, steps=1)
 EVALUATION_ATTACK = PGD(epsilon=4 / 255, step_size=1 / 255, steps=10)
@@ -143,7 +146,8 @@ class SATModel(ReplicatedModel):
         Args:
             optimizer: str or `keras.optimizers.Optimizer`. Defaults to SGD with
                 learning rate 0.1 and Nesterov momentum 0.9.
-            loss: str or `keras.losses.Loss` of labels and logits. Defaults to
+            loss: str or `keras.losses.Loss` of labels and logits; one of
+                probabilities (`from_logits=False`) is refused. Defaults to
                 `CrossEntropy(label_smoothing=0.1)`.
             metrics: list of metrics of labels and adversarial logits.
             weight_decay: float >= 0. The loss gains `weight_decay / 2` times
@@ -161,7 +165,9 @@ class SATModel(ReplicatedModel):
                 `jit_compile`, bool or `"auto"`, says whether XLA compiles
                 attacks and gradients on each replica, once for every size of
                 batch; where replicas share batch statistics it compiles the
-                attacks alone. `"auto"` means where there is an accelerator.
+                attacks alone. `"auto"` means where there is an accelerator,
+                and goes on without XLA, with a warning, where that cannot
+                compile a layer; `True` is refused then.
         """
         if weight_decay == "auto":
             weight_decay = 1e-4 if optimizer == "auto" else 0.0
@@ -173,6 +179,9 @@ class SATModel(ReplicatedModel):
                 )
         if loss == "auto":
             loss = CrossEntropy(label_smoothing=0.1)
+        checks.of_logits("loss", loss)
+        checks.of_logits("metrics", metrics)
+        checks.of_logits("weighted_metrics", kwargs.get("weighted_metrics"))
         if not isinstance(attack_schedule, schedules.AttackSchedule | None):
             checks.refuse(
                 "attack_schedule",
@@ -230,7 +239,7 @@ class SATModel(ReplicatedModel):
             loss, logits = self.objective(
                 self, images, adversarial, labels, weights
             )
-            loss += self._penalty()
+            loss += tf.cast(self._penalty(), loss.dtype)
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_variables)
         return loss, logits, gradients
@@ -243,11 +252,8 @@ class SATModel(ReplicatedModel):
             images, labels, weights
         )
         seed = self._next_seed(self.eval_seeds)
-        adversarial, logits, clean = self.with_xla(self._attacked)(
-            images, labels, seed
-        )
-        loss = self.compute_loss(
-            adversarial, labels, logits, weights, training=False
+        loss, logits, clean = self.with_xla(self._attacked)(
+            images, labels, weights, seed
         )
         labels, logits, clean = labels[:count], logits[:count], clean[:count]
         weights = None if weights is None else weights[:count]
@@ -257,12 +263,17 @@ class SATModel(ReplicatedModel):
             self._update_metrics(loss, count, labels, logits, weights)
         )
 
-    def _attacked(self, images, labels, seed):
-        """Adversarial images, their logits, and those of the clean images."""
+    def _attacked(self, images, labels, weights, seed):
+        """Loss and logits of adversarial images, and the clean logits."""
         images = to_float(images, self.value_range)
         adversarial = self.eval_attack(self.model, images, labels, seed)
         logits = self(adversarial, training=False)
-        return adversarial, logits, self(images, training=False)
+        # Here, where the losses of layers are those of these images, and
+        # belong to the function that XLA compiles.
+        loss = self.compute_loss(
+            adversarial, labels, logits, weights, training=False
+        )
+        return loss, logits, self(images, training=False)
 
     def fit(
         self,
@@ -442,35 +453,51 @@ class SATModel(ReplicatedModel):
 
     def get_config(self):
         """The arguments, in a form that Keras can save."""
+        names = (
+            "model",
+            "attack",
+            "eval_attack",
+            "objective",
+            "attack_model",
+            "value_range",
+        )
         return super(keras.Model, self).get_config() | {
-            "model": self.model,
-            "attack": self.attack,
-            "eval_attack": self.eval_attack,
-            "objective": self.objective,
-            "attack_model": self.attack_model,
-            "value_range": self.value_range,
+            name: saved(name, getattr(self, name)) for name in names
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The model that `get_config` described, with new weights."""
+        """The model that `get_config` described, with new weights.
+
+        Args:
+            config: dict that `get_config` returned.
+            custom_objects: dict from names to functions and classes in it that
+                are not registered. Defaults to none.
+        """
         return cls(
             **{
-                name: keras.saving.deserialize_keras_object(
-                    value, custom_objects
-                )
+                name: loaded(value, custom_objects)
                 for name, value in config.items()
             }
         )
 
     def get_compile_config(self):
         """The arguments of `compile`, in a form that Keras can save."""
-        return super().get_compile_config() | {
+        try:
+            compiled = super().get_compile_config()
+        except (TypeError, OSError) as error:
+            checks.refuse(
+                "loss and metrics",
+                "be names, functions with names, or objects with a "
+                "`get_config`, to be saved",
+                checks.Described(f"from Keras: {str(error):.200}"),
+                "Write functions with `def`.",
+                TypeError,
+            )
+        return compiled | {
             "weight_decay": self.weight_decay,
             "check_every_batch": self.check_every_batch,
-            "attack_schedule": keras.saving.serialize_keras_object(
-                self.attack_schedule
-            ),
+            "attack_schedule": saved("attack_schedule", self.attack_schedule),
         }
 
     def compile_from_config(self, config):
@@ -482,14 +509,13 @@ class SATModel(ReplicatedModel):
         """Weight decay, divided by the replicas that losses are summed over."""
         if not self.weight_decay:
             return 0.0
-        squares = [tf.nn.l2_loss(kernel.value) for kernel in kernels(self)]
-        return self.weight_decay * tf.add_n(squares) / self.replicas
+        return self.weight_decay * decay.penalty(self) / self.replicas
 
     def _decay_kernels_only(self):
         """Leaves the other variables out of the optimizer's own decay."""
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if optimizer.weight_decay and not optimizer.built:
-            decayed = {id(kernel) for kernel in kernels(self)}
+            decayed = {id(kernel) for kernel in decay.kernels(self)}
             optimizer.exclude_from_weight_decay(
                 [v for v in self.trainable_variables if id(v) not in decayed]
             )
@@ -551,18 +577,6 @@ def _check_attack(name, attack, *others):
         checks.refuse(name, f"be an {named}", attack, error=TypeError)
     if isinstance(attack, Attack):
         check_untargeted(name, [attack])
-
-
-def kernels(model):
-    """The trainable variables that weight decay applies to.
-
-    Args:
-        model: `keras.Model`.
-
-    Returns:
-        List of the kernels of convolutions and dense layers.
-    """
-    return [v for v in model.trainable_variables if "kernel" in v.name]
 
 
 def _is_right(labels, logits):

@@ -66,16 +66,15 @@ class LinearWarmup(LearningRateSchedule):
     def get_config(self):
         """The arguments, in a form that Keras can save."""
         return {
-            "schedule": self.schedule,
+            "schedule": config.saved("schedule", self.schedule),
             "steps": self.steps,
             "start": self.start,
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, fields):
         """The schedule that `get_config` described."""
-        load = keras.saving.deserialize_keras_object
-        return cls(**{name: load(value) for name, value in config.items()})
+        return cls(**{k: config.loaded(v) for k, v in fields.items()})
 
     def _at(self, step):
         schedule = self.schedule

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import keras_sat
-from keras_sat.sat_model import kernels
+from keras_sat.weights import kernels
 from tests.test_case import TestCase
 
 WEAK = keras_sat.PGD(epsilon=0.05, step_size=0.05, steps=1)

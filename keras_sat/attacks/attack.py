@@ -75,6 +75,8 @@ def input_gradient(function, images):
             "with no gradient path from its logits to its images. Use a "
             "black-box attack."
         )
+    # A function that calls Python has a gradient without a shape.
+    gradient = tf.ensure_shape(gradient, images.shape)
     return value, gradient / _GRADIENT_SCALE
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat import xla
 from keras_sat.attacks import losses
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
@@ -135,13 +136,14 @@ class AutoAttack(Config):
                 attacks.append(chosen)
         return self.replace(attacks=tuple(attacks))
 
-    def __call__(self, model, images, labels, seed=None, jit_compile=None):
+    def __call__(self, model, images, labels, seed=None, jit_compile="auto"):
         """Attacks a batch.
 
         Args:
             model, images, labels, seed: see `Attack.__call__`.
-            jit_compile: bool. Whether to use XLA. Defaults to whether there is
-                an accelerator.
+            jit_compile: bool or `"auto"`. Whether to use XLA; `"auto"` uses it
+                where there is an accelerator, and not for what it cannot
+                compile. Defaults to `"auto"`.
 
         Returns:
             float32 tensor like `images`: the first misclassified image found,
@@ -176,11 +178,17 @@ def compiled(attack, model, jit_compile=False):
     Args:
         attack: `Attack`.
         model: as in `Attack.__call__`.
-        jit_compile: bool. Whether to use XLA. Defaults to `False`.
+        jit_compile: bool or `"auto"`. Whether to use XLA; `"auto"` uses it
+            where there is an accelerator, and not for what it cannot compile.
+            Defaults to `False`.
 
     Returns:
         Function `(images, labels, seed) -> adversarial images`. The images are
         expected in `value_range`, or uint8, and are not checked.
+
+    Raises:
+        ValueError: If `jit_compile` is `True` and XLA cannot compile the
+            model.
     """
     return Compiled(attack, lambda: model, jit_compile)
 
@@ -191,31 +199,38 @@ class Compiled:
     Args:
         attack: `Attack`.
         model: function without arguments that gives the model.
-        jit_compile: bool. Whether to use XLA.
+        jit_compile: bool or `"auto"`. Whether to use XLA.
     """
 
     def __init__(self, attack, model, jit_compile):
+        def run(images, labels, seed):
+            return attack(model(), images, labels, seed)
+
         self.attack = attack
-        self.jit_compile = jit_compile
-        self._function = tf.function(
-            lambda images, labels, seed: attack(model(), images, labels, seed),
-            jit_compile=jit_compile,
-            autograph=False,
-        )
+        self.jit_compile = xla.wanted(jit_compile, model())
+        self._plain = tf.function(run, autograph=False)
+        if self.jit_compile:
+            self._fast = xla.Function(
+                run, jit_compile, model(), otherwise=self._of_any_size
+            )
 
     def __call__(self, images, labels, seed):
         images = to_float(images, self.attack.value_range)
         labels = losses.canonical(labels)
         arguments = images, labels, tf.cast(seed, tf.int32)
         if self.jit_compile:
-            return self._function(*arguments)
+            return self._fast(*arguments)
+        return self._of_any_size(*arguments)
+
+    def _of_any_size(self, *arguments):
+        images, labels, _ = arguments
         # The batch size is left open, so that survivors are not padded.
         shapes = (None, *images.shape[1:]), (None, *labels.shape[1:]), (2,)
         signature = [
             tf.TensorSpec(shape, argument.dtype)
             for shape, argument in zip(shapes, arguments, strict=True)
         ]
-        return self._function.get_concrete_function(*signature)(*arguments)
+        return self._plain.get_concrete_function(*signature)(*arguments)
 
 
 def on_survivors(run, images, labels, seed, alive):
@@ -250,8 +265,6 @@ def on_survivors(run, images, labels, seed, alive):
 
 def _remembered(attack, model, jit_compile):
     """What `compiled` made for these arguments, now or at an earlier call."""
-    if jit_compile is None:
-        jit_compile = any(map(tf.config.list_logical_devices, ("GPU", "TPU")))
     functions = _FUNCTIONS.setdefault(model, {})
     if (attack, jit_compile) not in functions:
         functions[attack, jit_compile] = Compiled(

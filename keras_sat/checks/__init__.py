@@ -8,3 +8,4 @@ from keras_sat.checks.arguments import real as real
 from keras_sat.checks.arguments import refuse as refuse
 from keras_sat.checks.arguments import value_range as value_range
 from keras_sat.checks.classifiers import classifier as classifier
+from keras_sat.checks.losses import of_logits as of_logits

@@ -9,6 +9,7 @@ from keras_sat import averaging
 from keras_sat import checks
 from keras_sat import export
 from keras_sat import schedules
+from keras_sat import seed_states
 from keras_sat.attacks import PGD
 from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
@@ -375,6 +376,16 @@ class SATModel(ReplicatedModel):
         """Loads weights and the state of training; see `keras.Model`."""
         self.build_optimizer()
         super().load_weights(filepath, **kwargs)
+
+    def save_own_variables(self, store):
+        """Adds the states of random numbers to what Keras saves."""
+        super().save_own_variables(store)
+        seed_states.save(self, store)
+
+    def load_own_variables(self, store):
+        """Loads what `save_own_variables` wrote."""
+        super().load_own_variables(seed_states.without(store))
+        seed_states.load(self, store)
 
     def get_config(self):
         """The arguments, in a form that Keras can save."""

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "models": {"activations", "sharing"},
     "attacks": set(),
     "objectives": set(),
+    "seed_states": set(),
     "settings": set(),
     "worker_gaps": {"distribution"},
     "replicated_model": {
@@ -49,6 +50,7 @@ MAY_IMPORT = {
         "objectives",
         "replicated_model",
         "schedules",
+        "seed_states",
         "sharing",
     },
     "files": set(),

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_sat import averaging
 from keras_sat import checks
 from keras_sat import export
+from keras_sat import monitors
 from keras_sat import schedules
 from keras_sat import seed_states
 from keras_sat.attacks import PGD
@@ -45,9 +46,10 @@ class SATModel(ReplicatedModel):
     `clean_accuracy`; during `fit` they are logged with the prefix `val_`.
 
     With an optimizer that has `use_ema=True`, all weights are averaged, those
-    of batch normalization included. Validation and what is saved or exported
-    during `fit` then use the averages, and at the end of `fit` they become the
-    weights.
+    of batch normalization included. Validation, predictions and what is saved
+    or exported during `fit` then use the averages, as does `get_weights` in
+    `on_epoch_end`; `model.model` holds the weights that are trained. At the end
+    of `fit` the averages become the weights, unless a callback restores others.
 
     Args:
         model: `keras.Model` from images in `value_range` to logits
@@ -106,7 +108,7 @@ class SATModel(ReplicatedModel):
         self.clean_accuracy = keras.metrics.Mean(name="clean_accuracy")
         self.robust_accuracy = keras.metrics.Mean(name="robust_accuracy")
         self.built = True
-        self._fitting = False
+        self._averages = averaging.HandOver()
         check_scope(self)
         self.compile()
 
@@ -273,7 +275,9 @@ class SATModel(ReplicatedModel):
 
         Raises:
             TypeError: If images or labels are of a kind that cannot be used.
-            ValueError: If their shapes or values are wrong, or there are none.
+            ValueError: If their shapes or values are wrong, or there are none;
+                if a callback monitors what is never logged, or cannot work with
+                this optimizer.
         """
         x = self._check_data(x, y)
         if isinstance(validation_data, tuple | list):
@@ -283,20 +287,23 @@ class SATModel(ReplicatedModel):
         if y is None:
             # Keras warns of its own default, as only arrays are shuffled.
             kwargs.setdefault("shuffle", False)
-        self._fitting = True
-        try:
-            history = super().fit(
+        callbacks = monitors.listed(kwargs.pop("callbacks", None))
+        validated = validation_data is not None or bool(
+            kwargs.get("validation_split")
+        )
+        monitors.check(self, callbacks, validated)
+        # BackupAndRestore leaves the epoch that it went on from.
+        self._initial_epoch = None
+        with self._averages.fitting():
+            return super().fit(
                 x,
                 y,
                 batch_size,
                 epochs,
                 validation_data=validation_data,
+                callbacks=[self._averages, *callbacks],
                 **kwargs,
             )
-        finally:
-            self._fitting = False
-        averaging.finalize(self)
-        return history
 
     def evaluate(self, x=None, y=None, *args, attack=None, **kwargs):
         """Loss, clean and robust accuracy; see `keras.Model.evaluate`.
@@ -312,7 +319,7 @@ class SATModel(ReplicatedModel):
         if not kwargs.get("_use_cached_eval_dataset"):
             x = self._check_data(x, y)
         with self._evaluated_against(attack):
-            with averaging.averaged_weights(self, self._fitting):
+            with averaging.averaged_weights(self, self._averages.during_fit):
                 return super().evaluate(x, y, *args, **kwargs)
 
     @contextlib.contextmanager
@@ -333,7 +340,8 @@ class SATModel(ReplicatedModel):
     def predict(self, x, *args, **kwargs):
         """Logits of clean images; see `keras.Model.predict`."""
         x = self._check_data(x, labelled=False)
-        return super().predict(x, *args, **kwargs)
+        with averaging.averaged_weights(self, self._averages.during_fit):
+            return super().predict(x, *args, **kwargs)
 
     def export(
         self, filepath, format="tf_saved_model", verbose=False, **kwargs
@@ -363,19 +371,30 @@ class SATModel(ReplicatedModel):
         """Writes a `.keras` file; see `keras.Model`."""
         # What is loaded has an optimizer with a state.
         self.build_optimizer()
-        with averaging.averaged_weights(self, self._fitting):
+        with averaging.averaged_weights(self, self._averages.during_fit):
             super().save(filepath, **kwargs)
 
     def save_weights(self, filepath, **kwargs):
         """Writes weights and the state of training; see `keras.Model`."""
         self.build_optimizer()
-        with averaging.averaged_weights(self, self._fitting):
+        with averaging.averaged_weights(self, self._averages.during_fit):
             super().save_weights(filepath, **kwargs)
 
     def load_weights(self, filepath, **kwargs):
         """Loads weights and the state of training; see `keras.Model`."""
         self.build_optimizer()
-        super().load_weights(filepath, **kwargs)
+        with averaging.restarted_unless_loaded(self):
+            super().load_weights(filepath, **kwargs)
+
+    def get_weights(self):
+        """The weights as arrays; their averages in `on_epoch_end`."""
+        with averaging.averaged_weights(self, self._averages.after_epoch):
+            return super().get_weights()
+
+    def set_weights(self, weights):
+        """Gives weights, and their averages, the values of arrays."""
+        super().set_weights(weights)
+        averaging.restart(self)
 
     def save_own_variables(self, store):
         """Adds the states of random numbers to what Keras saves."""

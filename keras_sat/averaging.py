@@ -7,7 +7,46 @@ other weights beside them, as the official code does.
 
 import contextlib
 
+import keras
 import tensorflow as tf
+
+
+class HandOver(keras.callbacks.Callback):
+    """Tells a model when its averages stand for it, and hands them over.
+
+    During `fit` they do, where it is evaluated or saved; after each epoch also
+    where a callback asks for its weights, to remember those of the best epoch.
+    When training ends they become the weights, before the other callbacks learn
+    of the end, so that what one of these restores stays. It is the first of the
+    callbacks of `fit`.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.during_fit = False
+        self.after_epoch = False
+
+    @contextlib.contextmanager
+    def fitting(self):
+        """What `fit` trains in."""
+        self.during_fit = True
+        try:
+            yield
+        finally:
+            self.during_fit = self.after_epoch = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Lets callbacks see the weights that are trained."""
+        self.after_epoch = False
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Lets callbacks see the averages."""
+        self.after_epoch = True
+
+    def on_train_end(self, logs=None):
+        """Makes the averages the weights."""
+        finalize(self.model)
+        self.during_fit = self.after_epoch = False
 
 
 def build(model):
@@ -16,7 +55,7 @@ def build(model):
     Args:
         model: compiled `keras.Model`.
     """
-    optimizer = _inner(model.optimizer)
+    optimizer = inner(model.optimizer)
     with tf.init_scope():
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
@@ -36,11 +75,11 @@ def update(model):
     Args:
         model: compiled `keras.Model`.
     """
-    optimizer = _inner(model.optimizer)
+    optimizer = inner(model.optimizer)
     if not optimizer.use_ema:
         return
     build(model)
-    first = optimizer.iterations.value == 0
+    first = tf.convert_to_tensor(optimizer.iterations) == 0
     momentum = tf.where(first, 0.0, optimizer.ema_momentum)
     for average, weight in zip(
         optimizer.other_averages, model.non_trainable_weights, strict=True
@@ -84,25 +123,71 @@ def finalize(model):
     Args:
         model: compiled `keras.Model`.
     """
-    if not has_averages(model):
-        return
-    optimizer = _inner(model.optimizer)
-    optimizer.finalize_variable_values(model.trainable_variables)
-    averages = getattr(optimizer, "other_averages", ())
-    for weight, average in zip(
-        model.non_trainable_weights if averages else (), averages, strict=True
-    ):
+    for weight, average in _pairs(model):
         weight.assign(average)
+
+
+def restart(model):
+    """Overwrites the averages with the weights, where there are any.
+
+    Args:
+        model: compiled `keras.Model` whose weights come from somewhere else.
+    """
+    for weight, average in _pairs(model):
+        average.assign(weight)
+
+
+@contextlib.contextmanager
+def restarted_unless_loaded(model):
+    """Restarts averages if a file of weights brings no others with it.
+
+    Args:
+        model: compiled `keras.Model` that loads weights in this context.
+    """
+    if not has_averages(model):
+        yield
+        return
+    iterations = inner(model.optimizer)._iterations
+    before = iterations.numpy()
+    # No file holds this number: it tells whether there was an optimizer in it.
+    iterations.assign(-1)
+    try:
+        yield
+    finally:
+        if iterations.numpy() == -1:
+            iterations.assign(before)
+            restart(model)
+
+
+def are_kept(model):
+    """Whether the optimizer of `model` is one that keeps averages."""
+    optimizer = inner(getattr(model, "optimizer", None))
+    return bool(getattr(optimizer, "use_ema", False))
 
 
 def has_averages(model):
     """Whether the optimizer of `model` keeps averages that can be used."""
-    optimizer = _inner(getattr(model, "optimizer", None))
     # Before the first step the averages are zero.
-    return bool(
-        getattr(optimizer, "use_ema", False) and optimizer.iterations > 0
-    )
+    return are_kept(model) and bool(inner(model.optimizer).iterations > 0)
 
 
-def _inner(optimizer):
+def inner(optimizer):
+    """The optimizer inside one that scales the loss, or itself."""
     return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _pairs(model):
+    """Each weight with its average; none before the first step."""
+    if not has_averages(model):
+        return []
+    optimizer = inner(model.optimizer)
+    trained = zip(
+        model.trainable_variables,
+        optimizer._model_variables_moving_average,
+        strict=True,
+    )
+    others = getattr(optimizer, "other_averages", ())
+    rest = model.non_trainable_weights if others else ()
+    pairs = [*trained, *zip(rest, others, strict=True)]
+    # Keras keeps none of what gradients overwrite.
+    return [pair for pair in pairs if pair[1] is not None]

@@ -8,7 +8,9 @@ import tensorflow as tf
 from keras_sat import averaging
 from keras_sat import checks
 from keras_sat import export
+from keras_sat import monitors
 from keras_sat import schedules
+from keras_sat import seed_states
 from keras_sat.attacks import PGD
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks.attack import Attack
@@ -53,9 +55,10 @@ class SATModel(ReplicatedModel):
     `clean_accuracy`; during `fit` they are logged with the prefix `val_`.
 
     With an optimizer that has `use_ema=True`, all weights are averaged, those
-    of batch normalization included. Validation and what is saved or exported
-    during `fit` then use the averages, and at the end of `fit` they become the
-    weights.
+    of batch normalization included. Validation, predictions and what is saved
+    or exported during `fit` then use the averages, as does `get_weights` in
+    `on_epoch_end`; `model.model` holds the weights that are trained. At the end
+    of `fit` the averages become the weights, unless a callback restores others.
 
     Args:
         model: `keras.Model` from images in `value_range` to logits
@@ -122,7 +125,7 @@ class SATModel(ReplicatedModel):
         self.clean_accuracy = keras.metrics.Mean(name="clean_accuracy")
         self.robust_accuracy = keras.metrics.Mean(name="robust_accuracy")
         self.built = True
-        self._fitting = False
+        self._averages = averaging.HandOver()
         check_scope(self)
         self.compile()
 
@@ -306,7 +309,9 @@ class SATModel(ReplicatedModel):
 
         Raises:
             TypeError: If images or labels are of a kind that cannot be used.
-            ValueError: If their shapes or values are wrong, or there are none.
+            ValueError: If their shapes or values are wrong, or there are none;
+                if a callback monitors what is never logged, or cannot work with
+                this optimizer.
         """
         watch, held_out = self._watch(), self._watch()
         x = watch.data(
@@ -318,21 +323,27 @@ class SATModel(ReplicatedModel):
         if y is None:
             # Keras warns of its own default, as only arrays are shuffled.
             kwargs.setdefault("shuffle", False)
-        self._fitting = True
-        try:
-            with watch.in_words(), held_out.in_words():
-                history = super().fit(
-                    x,
-                    y,
-                    batch_size,
-                    epochs,
-                    validation_data=validation_data,
-                    **kwargs,
-                )
-        finally:
-            self._fitting = False
-        averaging.finalize(self)
-        return history
+        callbacks = monitors.listed(kwargs.pop("callbacks", None))
+        validated = validation_data is not None or bool(
+            kwargs.get("validation_split")
+        )
+        monitors.check(self, callbacks, validated)
+        # BackupAndRestore leaves the epoch that it went on from.
+        self._initial_epoch = None
+        with (
+            watch.in_words(),
+            held_out.in_words(),
+            self._averages.fitting(),
+        ):
+            return super().fit(
+                x,
+                y,
+                batch_size,
+                epochs,
+                validation_data=validation_data,
+                callbacks=[self._averages, *callbacks],
+                **kwargs,
+            )
 
     def evaluate(
         self,
@@ -359,7 +370,7 @@ class SATModel(ReplicatedModel):
         if not kwargs.get("_use_cached_eval_dataset"):
             x = watch.data(x, y, sample_weight, steps)
         with watch.in_words(), self._evaluated_against(attack):
-            with averaging.averaged_weights(self, self._fitting):
+            with averaging.averaged_weights(self, self._averages.during_fit):
                 return super().evaluate(
                     x,
                     y,
@@ -391,7 +402,8 @@ class SATModel(ReplicatedModel):
         """Logits of clean images; see `keras.Model.predict`."""
         watch = self._watch(labelled=False)
         x = watch.data(x, steps=steps)
-        with watch.in_words():
+        averaged = averaging.averaged_weights(self, self._averages.during_fit)
+        with watch.in_words(), averaged:
             return super().predict(x, batch_size, verbose, steps, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
@@ -437,19 +449,40 @@ class SATModel(ReplicatedModel):
         """Writes a `.keras` file; see `keras.Model`."""
         # What is loaded has an optimizer with a state.
         self.build_optimizer()
-        with averaging.averaged_weights(self, self._fitting):
+        with averaging.averaged_weights(self, self._averages.during_fit):
             super().save(filepath, **kwargs)
 
     def save_weights(self, filepath, **kwargs):
         """Writes weights and the state of training; see `keras.Model`."""
         self.build_optimizer()
-        with averaging.averaged_weights(self, self._fitting):
+        with averaging.averaged_weights(self, self._averages.during_fit):
             super().save_weights(filepath, **kwargs)
 
     def load_weights(self, filepath, **kwargs):
         """Loads weights and the state of training; see `keras.Model`."""
         self.build_optimizer()
-        super().load_weights(filepath, **kwargs)
+        with averaging.restarted_unless_loaded(self):
+            super().load_weights(filepath, **kwargs)
+
+    def get_weights(self):
+        """The weights as arrays; their averages in `on_epoch_end`."""
+        with averaging.averaged_weights(self, self._averages.after_epoch):
+            return super().get_weights()
+
+    def set_weights(self, weights):
+        """Gives weights, and their averages, the values of arrays."""
+        super().set_weights(weights)
+        averaging.restart(self)
+
+    def save_own_variables(self, store):
+        """Adds the states of random numbers to what Keras saves."""
+        super().save_own_variables(store)
+        seed_states.save(self, store)
+
+    def load_own_variables(self, store):
+        """Loads what `save_own_variables` wrote."""
+        super().load_own_variables(seed_states.without(store))
+        seed_states.load(self, store)
 
     def get_config(self):
         """The arguments, in a form that Keras can save."""

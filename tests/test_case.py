@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import contextlib
 import os
 
 import keras
@@ -7,12 +8,32 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+# TensorFlow can switch determinism on in public, and off only here.
+from tensorflow.python.framework import config as tensorflow_config
+
 
 class TestCase(tf.test.TestCase, parameterized.TestCase):
     """Assertions on arrays, parameters for tests, and small models."""
 
     # Else unittest collects this method of the base class, as a skipped test.
     test_session = None
+
+    @contextlib.contextmanager
+    def deterministic(self):
+        """Lets the same computation give the same bits."""
+        before = tensorflow_config.is_op_determinism_enabled()
+        tf.config.experimental.enable_op_determinism()
+        try:
+            yield
+        finally:
+            if not before:
+                tensorflow_config.disable_op_determinism()
+
+    def assert_same_bits(self, arrays, expected):
+        """Checks that two lists of arrays are equal, bit by bit."""
+        self.assertLen(arrays, len(expected))
+        for one, two in zip(arrays, expected, strict=True):
+            self.assertAllEqual(one, two)
 
     def tiny_classifier(self, seed=0, normalized=True):
         """A network small enough for any test, and a batch of images.

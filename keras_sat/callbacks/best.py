@@ -32,7 +32,7 @@ class BestCheckpoint(keras.callbacks.Callback):
 
     Raises:
         ValueError: If `path` is no `.keras` file; in `fit`, if there is no such
-            log.
+            log. An epoch without validation is passed over.
 
     Example:
 
@@ -69,6 +69,14 @@ class BestCheckpoint(keras.callbacks.Callback):
         """Saves, if this is the best epoch so far."""
         logs = logs or {}
         if self.monitor not in logs:
+            if self.monitor.startswith("val_") and not any(
+                name.startswith("val_") for name in logs
+            ):
+                # Not each epoch has a validation, with `validation_freq`.
+                logging.warning(
+                    "There is no %s in epoch %d.", self.monitor, epoch + 1
+                )
+                return
             checks.refuse(
                 "monitor",
                 f"be one of {sorted(logs)}",

@@ -38,6 +38,9 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
     - [Wong et al., 2020](https://arxiv.org/abs/2001.03994)
     """
 
+    # For those who look for what they can monitor.
+    adds_logs = ("fgsm_accuracy", "pgd10_accuracy")
+
     def __init__(self, dataset, stop=False):
         super().__init__()
         self.dataset = dataset

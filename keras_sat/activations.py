@@ -357,7 +357,7 @@ def get(identifier):
     return identifier
 
 
-def layer(identifier, name=None):
+def layer(identifier, name=None, dtype=None):
     """Makes a new activation layer, for one site of a model.
 
     A learnable activation gets weights of its own: of a configured layer, the
@@ -366,6 +366,8 @@ def layer(identifier, name=None):
     Args:
         identifier: see `get`.
         name: str. Name of the layer. Chosen by Keras if `None`.
+        dtype: str or `keras.DTypePolicy` of the layer. Defaults to that of a
+            configured layer, else to Keras's own default.
 
     Returns:
         A `keras.layers.Layer` that no other site has.
@@ -376,7 +378,8 @@ def layer(identifier, name=None):
     """
     activation = get(identifier)
     if not isinstance(activation, keras.layers.Layer):
-        return keras.layers.Activation(activation, name=name)
-    config = activation.get_config()
-    config.pop("name")
-    return type(activation).from_config({**config, "name": name})
+        return keras.layers.Activation(activation, name=name, dtype=dtype)
+    config = {**activation.get_config(), "name": name}
+    if dtype is not None:
+        config["dtype"] = dtype
+    return type(activation).from_config(config)

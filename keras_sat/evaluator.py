@@ -17,6 +17,7 @@ from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
 from keras_sat.checks import batches
+from keras_sat.checks import classifiers
 from keras_sat.distribution import uses_xla
 from keras_sat.replicas import Replicas
 from keras_sat.replicas import current_strategy
@@ -67,14 +68,7 @@ class Evaluator:
     """
 
     def __init__(self, model, value_range=None, seed=0, jit_compile="auto"):
-        if not callable(model):
-            checks.refuse(
-                "model",
-                "be a keras.Model, or a function from images to logits",
-                model,
-                "Load a file with keras_sat.load_classifier.",
-                TypeError,
-            )
+        classifiers.attackable("model", model)
         checks.integer("seed", seed, least=0)
         if value_range is None:
             value_range = getattr(model, "value_range", (0.0, 1.0))
@@ -106,6 +100,7 @@ class Evaluator:
             described = checks.Described("no batch")
             checks.refuse("dataset", "not be empty", described)
         logits = self.logits(self._batch(0, *first).images)
+        classifiers.outputs("model", logits)
         self.num_classes = logits.shape[1]
         # The labels of all batches, this one too, are checked against it.
         stream = (
@@ -123,14 +118,7 @@ class Evaluator:
             spec = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
             function = self._logits.get_concrete_function(spec)
             logits = np.asarray(function(tf.convert_to_tensor(images)))
-        if logits.ndim != 2 or len(logits) != len(images):
-            self._refuse_outputs(logits, "(batch, num_classes)")
-        if logits.shape[1] < 2:
-            self._refuse_outputs(
-                logits,
-                "(batch, num_classes), with two classes or more",
-                "Give the negative class of a binary model the logit 0.",
-            )
+        classifiers.logits("model", logits, len(images))
         return logits
 
     def worst_cases(self, stream, attacks, journal, complete, on_attack):
@@ -285,11 +273,3 @@ class Evaluator:
         for variable in getattr(self.model, "weights", variables):
             digest.update(np.ascontiguousarray(variable).tobytes())
         return digest.hexdigest()
-
-    def _refuse_outputs(self, logits, expected, fix=""):
-        checks.refuse(
-            "model",
-            f"return logits of the shape {expected}",
-            checks.Described(f"outputs of the shape {logits.shape}"),
-            fix,
-        )

@@ -24,8 +24,9 @@ def load_classifier(path):
         with the attributes `variables` and `input_shape`.
 
     Raises:
-        ValueError: If `path` holds neither, or if the SavedModel has no
-            signature `"serving_default"` from one float tensor to logits.
+        ValueError: If `path` holds neither, if the model does not map float
+            images to logits, or if the SavedModel has no signature
+            `"serving_default"` that does.
 
     Example:
 
@@ -41,7 +42,17 @@ def load_classifier(path):
         checks.refuse(
             "path", "be a `.keras` file or the folder of a SavedModel", path
         )
-    return keras.saving.load_model(path, compile=False)
+    model = keras.saving.load_model(path, compile=False)
+    try:
+        checks.classifier("model", checks.classifiers.network(model))
+    except (TypeError, ValueError) as error:
+        checks.refuse(
+            "path",
+            "hold a classifier, from float images to logits",
+            checks.Described(f"{path!r}: {error}"),
+            "Other networks are loaded by keras.saving.load_model.",
+        )
+    return model
 
 
 def load_model(path):

@@ -87,7 +87,7 @@ class SATModel(ReplicatedModel):
         value_range=None,
         **kwargs,
     ):
-        checks.classifier("model", model)
+        shapes = checks.classifier("model", model)
         if attack_model is not None:
             checks.classifier("attack_model", attack_model)
             share_weights(attack_model, model)
@@ -96,6 +96,7 @@ class SATModel(ReplicatedModel):
         super().__init__(autocast=False, **kwargs)
         self.model = model
         self.attack_model = attack_model
+        self.image_shape, self.num_classes = shapes
         self.value_range = tuple(value_range or attack.value_range)
         self.attack = attack.replace(value_range=self.value_range)
         self.eval_attack = eval_attack.replace(value_range=self.value_range)
@@ -454,8 +455,8 @@ class SATModel(ReplicatedModel):
             y,
             labelled,
             value_range=self.value_range,
-            image_shape=self.model.input_shape[1:],
-            num_classes=self.model.output_shape[-1],
+            image_shape=self.image_shape,
+            num_classes=self.num_classes,
         )
 
 

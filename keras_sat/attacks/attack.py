@@ -12,6 +12,7 @@ from keras_sat import config
 from keras_sat.attacks import losses
 from keras_sat.attacks import norms
 from keras_sat.checks import batches
+from keras_sat.checks import classifiers
 
 # A power of two, so exact in float32; it keeps the small gradients of a
 # float16 network from vanishing before they reach the images.
@@ -40,16 +41,44 @@ def inference(model):
 
     Args:
         model: `keras.Model`, or any function from images to logits.
+
+    Raises:
+        TypeError: If it cannot be called, or, when it is, if TensorFlow's
+            tensors are not what it takes.
+        ValueError: If it takes or returns something else than float images
+            and logits.
     """
+    classifiers.attackable("model", model)
 
     def predict(images):
-        if isinstance(model, keras.layers.Layer):
-            logits = model(images, training=False)
-        else:
-            logits = model(images)
+        with classifiers.calling("model", model):
+            if isinstance(model, keras.layers.Layer):
+                logits = model(images, training=False)
+            else:
+                logits = model(images)
+        classifiers.logits("model", logits, images.shape[0])
         return tf.cast(logits, tf.float32)
 
     return predict
+
+
+def attacked(model):
+    """`inference(model)`, which looks at its first outputs if it runs eagerly.
+
+    Args:
+        model: see `inference`.
+    """
+    predict = inference(model)
+    looked_at = []
+
+    def checked(images):
+        logits = predict(images)
+        if tf.executing_eagerly() and not looked_at:
+            classifiers.outputs("model", logits)
+            looked_at.append(True)
+        return logits
+
+    return checked
 
 
 def input_gradient(function, images):
@@ -225,13 +254,14 @@ class Attack(config.Config, abc.ABC):
             float32 tensor like `images`.
 
         Raises:
-            ValueError: If, outside a `tf.function`, images or labels are not
-                as described.
+            TypeError: If `model` is no classifier; see `inference`.
+            ValueError: If `model`, or, outside a `tf.function`, images or
+                labels are not as described.
         """
         if scale:
             return self.scaled(**scale)(model, images, labels, seed)
+        predict = attacked(model)
         images, labels, seed = self.arguments(images, labels, seed)
-        predict = inference(model)
         adversarial = self.perturb(predict, images, labels, seed)
         if self.restarts > 1 and not self.perturb_restarts:
             adversarial = self._restart(

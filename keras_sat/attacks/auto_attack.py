@@ -12,7 +12,7 @@ from keras_sat.attacks import losses
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import inference
+from keras_sat.attacks.attack import attacked
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.attack import where
 from keras_sat.attacks.fab import FAB
@@ -145,8 +145,8 @@ class AutoAttack(Config):
             float32 tensor like `images`: the first misclassified image found,
             or the clean one.
         """
+        predict = attacked(model)
         images, labels, seed = self.attacks[0].arguments(images, labels, seed)
-        predict = inference(model)
         logits = predict(images)
         alive = ~_is_wrong(labels, logits)
         adversarial = images

@@ -10,7 +10,7 @@ from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import inference
+from keras_sat.attacks.attack import attacked
 from keras_sat.attacks.attack import input_gradient
 from keras_sat.attacks.attack import per_image
 from keras_sat.attacks.attack import repeat
@@ -117,9 +117,7 @@ class FAB(Attack):
             infinite if none was found.
         """
         images, labels, seed = self.arguments(images, labels, seed)
-        nearest, size = self._search(
-            inference(model), images, labels, seed, 0.0
-        )
+        nearest, size = self._search(attacked(model), images, labels, seed, 0.0)
         return nearest, size / self.width
 
     def _search(self, predict, images, labels, seed, enough):

@@ -123,6 +123,9 @@ class _Activation(keras.layers.Layer):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
 
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
 
 class _WithAlpha(_Activation):
     def __init__(self, alpha, **kwargs):

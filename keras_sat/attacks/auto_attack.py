@@ -11,8 +11,8 @@ from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
-from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import attacked
+from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.attack import where
 from keras_sat.attacks.fab import FAB

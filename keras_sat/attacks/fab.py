@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.attack import Attack
-from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import attacked
+from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import input_gradient
 from keras_sat.attacks.attack import per_image
 from keras_sat.attacks.attack import repeat

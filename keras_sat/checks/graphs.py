@@ -195,13 +195,16 @@ def are_probabilities(outputs):
 
 
 def _effective(chain, shape):
-    """Those of the parts that do not leave numbers as they are."""
-    x, chosen = _numbers(shape), []
+    """Those of the parts that do not leave all numbers as they are."""
+    chosen = []
     for part, function in chain:
+        x = _numbers(shape)
         y = _run([function], x)
-        if not np.allclose(y.ravel(), x.ravel(), rtol=ROUNDING, atol=1e-6):
+        if y is None or not np.allclose(
+            y.ravel(), x.ravel(), rtol=ROUNDING, atol=1e-6
+        ):
             chosen.append(part)
-        x = y
+        shape = shape if y is None else y.shape
     return chosen
 
 

@@ -217,7 +217,9 @@ class _Conversion:
 
     def _clone(self, part, where, patterns):
         name = patterns.get(id(part), sites.name_of(part))
-        if id(part) in self.removed and not isinstance(part, graphs.PLAIN):
+        if id(part) in self.removed:
+            if isinstance(part, graphs.PLAIN):
+                return _copy(part, {**_config(part), "activation": "linear"})
             clone = keras.layers.Identity(name=part.name, dtype=_policy(part))
             self.position[id(clone)] = 0
             return clone
@@ -259,9 +261,7 @@ class _Conversion:
     def _plain(self, part, where, name):
         """A convolution or dense layer, and its activation."""
         config = _config(part)
-        if id(part) in self.removed:
-            config["activation"] = "linear"
-        elif name == "hard_sigmoid" and name in self.names:
+        if name == "hard_sigmoid" and name in self.names:
             config["activation"] = "sigmoid"
             self.replaced.append((where, name, "sigmoid"))
         elif name in self.names:
@@ -339,6 +339,7 @@ def _copy(part, config=None):
     except (
         AttributeError,
         NotImplementedError,
+        OSError,
         TypeError,
         ValueError,
     ) as error:
@@ -346,8 +347,8 @@ def _copy(part, config=None):
         given = getattr(part, "_auto_config", None)
         if config or given is None:
             kind = f"{part.name} ({type(part).__name__})"
-            reason = str(error).strip().split("\n")[0]
-            raise _RebuildError(f"{kind}: {reason}") from error
+            reason = " ".join(str(error).strip().split("\n\n")[0].split())
+            raise _RebuildError(f"{kind}: {reason.rstrip('.')}") from error
         return type(part)(**{**given.config, "name": part.name})
 
 

@@ -99,7 +99,8 @@ def _walk(model, path):
 
 def inner_path(layer, owner, attribute):
     """What follows the name of `layer` in the path of a site inside of it."""
-    if owner is not layer:
+    # A layer with other activations has the name of the one inside.
+    if owner.name != layer.name:
         return f"/{owner.name}/{attribute}"
     return "" if attribute == "activation" else f"/{attribute}"
 

@@ -124,6 +124,9 @@ class _Activation(keras.layers.Layer):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
 
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
 
 class _WithAlpha(_Activation):
     def __init__(self, alpha, **kwargs):
@@ -358,7 +361,7 @@ def get(identifier):
     return identifier
 
 
-def layer(identifier, name=None):
+def layer(identifier, name=None, dtype=None):
     """Makes a new activation layer, for one site of a model.
 
     A learnable activation gets weights of its own: of a configured layer, the
@@ -367,6 +370,8 @@ def layer(identifier, name=None):
     Args:
         identifier: see `get`.
         name: str. Name of the layer. Chosen by Keras if `None`.
+        dtype: str or `keras.DTypePolicy` of the layer. Defaults to that of a
+            configured layer, else to Keras's own default.
 
     Returns:
         A `keras.layers.Layer` that no other site has.
@@ -377,7 +382,8 @@ def layer(identifier, name=None):
     """
     activation = get(identifier)
     if not isinstance(activation, keras.layers.Layer):
-        return keras.layers.Activation(activation, name=name)
-    options = activation.get_config()
-    options.pop("name")
-    return type(activation).from_config({**options, "name": name})
+        return keras.layers.Activation(activation, name=name, dtype=dtype)
+    options = {**activation.get_config(), "name": name}
+    if dtype is not None:
+        options["dtype"] = dtype
+    return type(activation).from_config(options)

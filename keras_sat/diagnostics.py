@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_sat import overfitting
 from keras_sat.attacks import losses
+from keras_sat.checks import graphs
 from keras_sat.report import Finding
 from keras_sat.report import wilson_interval
 from keras_sat.subject import Subject
@@ -149,7 +150,7 @@ def _probabilities_as_logits(subject):
         subject.images[:1].shape, subject.seed, *subject.value_range
     )
     outputs = np.concatenate([subject.outputs(), subject.predict(noise)])
-    if outputs.min() < 0 or not np.allclose(outputs.sum(-1), 1, atol=1e-2):
+    if not graphs.are_probabilities(outputs):
         return None
     return _warning(
         "probabilities_as_logits", "The outputs sum to 1 for every image."

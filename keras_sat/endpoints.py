@@ -131,10 +131,9 @@ def of(network, value_range, image_size=None, class_names=None, top_k=None):
     Returns:
         `Endpoints`.
     """
-    checks.classifier("model", network)
+    image_shape, num_classes = checks.classifier("model", network)
     checks.value_range(value_range)
-    num_classes = network.output_shape[-1]
-    image_shape = _image_shape(network, image_size)
+    image_shape = _image_shape(image_shape, image_size)
     return Endpoints(
         class_names=_checked_names(class_names, num_classes),
         top_k=_checked_top_k(top_k, num_classes),
@@ -144,11 +143,11 @@ def of(network, value_range, image_size=None, class_names=None, top_k=None):
     )
 
 
-def _image_shape(network, image_size):
-    height, width, channels = _three(network.input_shape)
+def _image_shape(image_shape, image_size):
+    height, width, channels = _three(image_shape)
     if image_size is None and None not in (height, width):
         return height, width, channels
-    expected = f"be a pair of int that fits {network.input_shape}"
+    expected = f"be a pair of int that fits {image_shape}"
     if not isinstance(image_size, tuple | list) or len(image_size) != 2:
         checks.refuse("image_size", expected, image_size, error=TypeError)
     for size, known in zip(image_size, (height, width), strict=True):
@@ -159,13 +158,13 @@ def _image_shape(network, image_size):
 
 
 def _three(shape):
-    if not isinstance(shape, tuple | list) or len(shape) != 4:
+    if len(shape) != 3:
         checks.refuse(
             "model",
             "take images (batch, height, width, channels)",
-            checks.Described(f"the input shape {shape}"),
+            checks.Described(f"images of the shape {shape}"),
         )
-    return shape[1:]
+    return shape
 
 
 def _checked_names(class_names, num_classes):

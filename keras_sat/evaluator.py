@@ -17,7 +17,8 @@ from keras_sat.attacks.attack import fold_in
 from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
-from keras_sat.checks.batches import Expected
+from keras_sat.checks import classifiers
+from keras_sat.checks.batches import expected_by
 from keras_sat.distribution import current_strategy
 from keras_sat.replicas import Replicas
 from keras_sat.report import MISCLASSIFIED
@@ -67,14 +68,7 @@ class Evaluator:
     """
 
     def __init__(self, model, value_range=None, seed=0, jit_compile="auto"):
-        if not callable(model):
-            checks.refuse(
-                "model",
-                "be a keras.Model, or a function from images to logits",
-                model,
-                "Load a file with keras_sat.load_classifier.",
-                TypeError,
-            )
+        classifiers.attackable("model", model)
         checks.integer("seed", seed, least=0)
         if value_range is None:
             value_range = getattr(model, "value_range", (0.0, 1.0))
@@ -85,7 +79,7 @@ class Evaluator:
         self.strategy = current_strategy(model)
         self.jit_compile = jit_compile
         self.uses_xla = xla.wanted(jit_compile, model)
-        self.num_classes = None
+        self._expected = expected_by(model, self.value_range, slack=SLACK)
         self.predict = inference(model)
         self._logits = tf.function(self.predict, autograph=False)
 
@@ -107,8 +101,11 @@ class Evaluator:
             described = checks.Described("no batch")
             checks.refuse("dataset", "not be empty", described)
         logits = self.logits(self._batch(0, *first).images)
-        self.num_classes = logits.shape[1]
+        classifiers.outputs("model", logits)
         # The labels of all batches, this one too, are checked against it.
+        self._expected = dataclasses.replace(
+            self._expected, num_classes=logits.shape[1]
+        )
         stream = (
             self._batch(i, images, labels)
             for i, (images, labels) in enumerate(
@@ -124,14 +121,7 @@ class Evaluator:
             spec = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
             function = self._logits.get_concrete_function(spec)
             logits = np.asarray(function(tf.convert_to_tensor(images)))
-        if logits.ndim != 2 or len(logits) != len(images):
-            self._refuse_outputs(logits, "(batch, num_classes)")
-        if logits.shape[1] < 2:
-            self._refuse_outputs(
-                logits,
-                "(batch, num_classes), with two classes or more",
-                "Give the negative class of a binary model the logit 0.",
-            )
+        classifiers.logits("model", logits, len(images))
         return logits
 
     def worst_cases(self, stream, attacks, journal, complete, on_attack):
@@ -199,12 +189,7 @@ class Evaluator:
         }
 
     def _batch(self, index, images, labels):
-        expected = Expected(
-            value_range=self.value_range,
-            num_classes=self.num_classes,
-            slack=SLACK,
-        )
-        expected.check(images, labels, number=index)
+        self._expected.check(images, labels, number=index)
         low, high = self.value_range
         images = np.asarray(to_float(images, self.value_range))
         axes = tuple(range(1, images.ndim))
@@ -285,11 +270,3 @@ class Evaluator:
         for variable in getattr(self.model, "weights", variables):
             digest.update(np.ascontiguousarray(variable).tobytes())
         return digest.hexdigest()
-
-    def _refuse_outputs(self, logits, expected, fix=""):
-        checks.refuse(
-            "model",
-            f"return logits of the shape {expected}",
-            checks.Described(f"outputs of the shape {logits.shape}"),
-            fix,
-        )

@@ -88,7 +88,11 @@ def saved_model(
     if value_range is None:
         value_range = getattr(model, "value_range", (0.0, 1.0))
     served = endpoints.of(
-        classifier_of(model), value_range, image_size, class_names, top_k
+        checks.classifiers.network(model),
+        value_range,
+        image_size,
+        class_names,
+        top_k,
     )
     described = _described(model, served, moving_averages, report, metadata)
     with averaged_weights(model, moving_averages):
@@ -108,19 +112,14 @@ def other_format(model, path, format, *, moving_averages=True, **kwargs):
     Raises:
         ValueError: If ONNX has no counterpart for an operation of the model.
     """
-    network = classifier_of(model)
+    network = checks.classifiers.network(model)
+    image_shape, _ = checks.classifier("model", network)
     # Keras refuses models that were loaded and not called yet.
-    network(keras.KerasTensor(network.input_shape))
+    network(keras.KerasTensor((None, *image_shape)))
     with averaged_weights(model, moving_averages):
         network.export(path, format=format, **kwargs)
     if format == "onnx":
         _check_onnx(os.fspath(path))
-
-
-def classifier_of(model):
-    """The network inside a `SATModel`; another model itself."""
-    inner = getattr(model, "model", None)
-    return inner if isinstance(inner, keras.Model) else model
 
 
 def _write(served, described, path):
@@ -175,7 +174,7 @@ def _described(model, served, moving_averages, report, metadata):
         )
     content = {
         "format": FORMAT,
-        "name": classifier_of(model).name,
+        "name": checks.classifiers.network(model).name,
         "signatures": list(served.signatures()),
         "image_shape": served.image_shape,
         "value_range": served.value_range,

@@ -29,9 +29,10 @@ def load_classifier(path, custom_objects=None, safe_mode=True):
         with the attributes `variables` and `input_shape`.
 
     Raises:
-        ValueError: If `path` holds neither, if the SavedModel has no
-            signature `"serving_default"` from one float tensor to logits, or
-            if `custom_objects` or `safe_mode` keep the file from being loaded.
+        ValueError: If `path` holds neither, if the model does not map float
+            images to logits, if the SavedModel has no signature
+            `"serving_default"` that does, or if `custom_objects` or
+            `safe_mode` keep the file from being loaded.
 
     Example:
 
@@ -47,7 +48,17 @@ def load_classifier(path, custom_objects=None, safe_mode=True):
         checks.refuse(
             "path", "be a `.keras` file or the folder of a SavedModel", path
         )
-    return _loaded(path, custom_objects, safe_mode, compile=False)
+    model = _loaded(path, custom_objects, safe_mode, compile=False)
+    try:
+        checks.classifier("model", checks.classifiers.network(model))
+    except (TypeError, ValueError) as error:
+        checks.refuse(
+            "path",
+            "hold a classifier, from float images to logits",
+            checks.Described(f"{path!r}: {error}"),
+            "Other networks are loaded by keras.saving.load_model.",
+        )
+    return model
 
 
 def load_model(path, custom_objects=None, safe_mode=True):

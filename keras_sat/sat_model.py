@@ -20,7 +20,7 @@ from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import canonical
 from keras_sat.attacks.losses import class_ids
-from keras_sat.checks.batches import Expected
+from keras_sat.checks.batches import expected_by
 from keras_sat.checks.datasets import Watch
 from keras_sat.config import loaded
 from keras_sat.config import saved
@@ -99,7 +99,7 @@ class SATModel(ReplicatedModel):
         value_range=None,
         **kwargs,
     ):
-        checks.classifier("model", model)
+        shapes = checks.classifier("model", model)
         _check_attack("attack", attack)
         _check_attack("eval_attack", eval_attack, AutoAttack)
         if not isinstance(objective, Objective | None):
@@ -116,6 +116,7 @@ class SATModel(ReplicatedModel):
         super().__init__(autocast=False, **kwargs)
         self.model = model
         self.attack_model = attack_model
+        self.image_shape, self.num_classes = shapes
         self.value_range = tuple(value_range or attack.value_range)
         self.attack = attack.replace(value_range=self.value_range)
         self.eval_attack = eval_attack.replace(value_range=self.value_range)
@@ -581,10 +582,11 @@ class SATModel(ReplicatedModel):
         Returns:
             `checks.batches.Expected`.
         """
-        return Expected(
-            value_range=self.value_range,
-            image_shape=tuple(self.model.input_shape[1:]),
-            num_classes=self.model.output_shape[-1],
+        return expected_by(
+            self.model,
+            self.value_range,
+            image_shape=self.image_shape,
+            num_classes=self.num_classes,
             labelled=labelled,
         )
 

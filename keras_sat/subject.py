@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_sat.attacks import PGD
 from keras_sat.attacks import compiled
 from keras_sat.attacks.attack import fold_in
+from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import input_gradient
 
 RELATIVE_EPSILONS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -46,7 +47,7 @@ class Subject:
     batch_size: int = 64
 
     def __post_init__(self):
-        object.__setattr__(self, "predict", _connected(self.predict))
+        object.__setattr__(self, "predict", _connected(inference(self.predict)))
 
     @functools.cached_property
     def right(self):
@@ -177,8 +178,7 @@ def _connected(predict):
     def connected(images):
         axes = list(range(1, images.shape.rank))
         nothing = 0.0 * tf.reduce_sum(images, axes)
-        logits = tf.cast(predict(images), tf.float32)
-        return logits + nothing[:, tf.newaxis]
+        return predict(images) + nothing[:, tf.newaxis]
 
     return connected
 

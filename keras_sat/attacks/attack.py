@@ -11,7 +11,8 @@ from keras_sat import checks
 from keras_sat import config
 from keras_sat.attacks import losses
 from keras_sat.attacks import norms
-from keras_sat.checks.batches import Expected
+from keras_sat.checks import classifiers
+from keras_sat.checks.batches import expected_by
 
 # A power of two, so exact in float32; it keeps the small gradients of a
 # float16 network from vanishing before they reach the images.
@@ -40,16 +41,44 @@ def inference(model):
 
     Args:
         model: `keras.Model`, or any function from images to logits.
+
+    Raises:
+        TypeError: If it cannot be called, or, when it is, if TensorFlow's
+            tensors are not what it takes.
+        ValueError: If it takes or returns something else than float images
+            and logits.
     """
+    classifiers.attackable("model", model)
 
     def predict(images):
-        if isinstance(model, keras.layers.Layer):
-            logits = model(images, training=False)
-        else:
-            logits = model(images)
+        with classifiers.calling("model", model):
+            if isinstance(model, keras.layers.Layer):
+                logits = model(images, training=False)
+            else:
+                logits = model(images)
+        classifiers.logits("model", logits, images.shape[0])
         return tf.cast(logits, tf.float32)
 
     return predict
+
+
+def attacked(model):
+    """`inference(model)`, which looks at its first outputs if it runs eagerly.
+
+    Args:
+        model: see `inference`.
+    """
+    predict = inference(model)
+    looked_at = []
+
+    def checked(images):
+        logits = predict(images)
+        if tf.executing_eagerly() and not looked_at:
+            classifiers.outputs("model", logits)
+            looked_at.append(True)
+        return logits
+
+    return checked
 
 
 def input_gradient(function, images):
@@ -241,13 +270,14 @@ class Attack(config.Config, abc.ABC):
             float32 tensor like `images`.
 
         Raises:
-            ValueError: If, outside a `tf.function`, images or labels are not
-                as described.
+            TypeError: If `model` is no classifier; see `inference`.
+            ValueError: If `model`, or, outside a `tf.function`, images or
+                labels are not as described.
         """
         if scale:
             return self.scaled(**scale)(model, images, labels, seed)
-        images, labels, seed = self.arguments(images, labels, seed)
-        network = inference(model)
+        network = attacked(model)
+        images, labels, seed = self.arguments(images, labels, seed, model)
 
         def predict(images):
             logits = network(images)
@@ -316,10 +346,10 @@ class Attack(config.Config, abc.ABC):
                 object.__setattr__(scaled, name, value)
         return scaled
 
-    def arguments(self, images, labels, seed):
+    def arguments(self, images, labels, seed, model):
         """The arguments of a call as tensors, checked if they are concrete."""
         if tf.executing_eagerly():
-            Expected(value_range=self.value_range).check(images, labels)
+            expected_by(model, self.value_range).check(images, labels)
         images = to_float(images, self.value_range)
         labels = losses.canonical(labels)
         seed = random_seed() if seed is None else tf.cast(seed, tf.int32)

@@ -12,9 +12,9 @@ from keras_sat import xla
 from keras_sat.attacks import losses
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import attacked
 from keras_sat.attacks.attack import check_untargeted
 from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.attack import where
 from keras_sat.attacks.fab import FAB
@@ -149,8 +149,9 @@ class AutoAttack(Config):
             float32 tensor like `images`: the first misclassified image found,
             or the clean one.
         """
-        images, labels, seed = self.attacks[0].arguments(images, labels, seed)
-        predict = inference(model)
+        predict = attacked(model)
+        first = self.attacks[0]
+        images, labels, seed = first.arguments(images, labels, seed, model)
         logits = predict(images)
         losses.check_classes(labels, logits)
         alive = ~_is_wrong(labels, logits)

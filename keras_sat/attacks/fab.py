@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import attacked
 from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import input_gradient
 from keras_sat.attacks.attack import per_image
 from keras_sat.attacks.attack import repeat
@@ -116,10 +116,8 @@ class FAB(Attack):
             of `epsilon`'s: 0 for an image that is misclassified as it is,
             infinite if none was found.
         """
-        images, labels, seed = self.arguments(images, labels, seed)
-        nearest, size = self._search(
-            inference(model), images, labels, seed, 0.0
-        )
+        images, labels, seed = self.arguments(images, labels, seed, model)
+        nearest, size = self._search(attacked(model), images, labels, seed, 0.0)
         return nearest, size / self.width
 
     def _search(self, predict, images, labels, seed, enough):

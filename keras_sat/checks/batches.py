@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from keras_sat.checks import classifiers
 from keras_sat.checks.arguments import Described
 from keras_sat.checks.arguments import refuse
 
@@ -159,6 +160,24 @@ class Expected:
                 "be probabilities that sum to 1 for each image",
                 Described(f"sums from {sums.min():g} to {sums.max():g}"),
             )
+
+
+def expected_by(model, value_range, **options):
+    """Returns a description of the batches that a classifier takes.
+
+    Args:
+        model: `SATModel`, `keras.Model` or function; what its graph tells is
+            expected.
+        value_range: pair of floats.
+        **options: other fields of `Expected`; they go before.
+    """
+    image_shape, num_classes = classifiers.known_shapes(model)
+    known = {
+        "image_shape": image_shape,
+        "num_classes": num_classes,
+        "own_scaling": classifiers.own_scaling(model),
+    }
+    return Expected(value_range=value_range, **(known | options))
 
 
 def _array(name, value):

@@ -129,7 +129,9 @@ class Augmentation:
                 operations.RandAugment(self.randaugment, self.magnitude)
             )
         if self.erasing:
-            erase = keras.layers.RandomErasing(factor=(self.erasing,) * 2)
+            erase = keras.layers.RandomErasing(
+                factor=(self.erasing,) * 2, data_format="channels_last"
+            )
             changes.append(operations.on_image(erase))
 
         def augment(image, seed):
@@ -179,11 +181,12 @@ class Augmentation:
             images and int labels to uint8 images and float32 probabilities;
             `None` if there is nothing to mix.
         """
-        mixes = []
+        mixes, last = [], {"data_format": "channels_last"}
         if self.mixup:
-            mixes.append(keras.layers.MixUp(alpha=self.mixup))
+            mixes.append(keras.layers.MixUp(alpha=self.mixup, **last))
         if self.cutmix:
-            mixes.append(keras.layers.CutMix(factor=(self.cutmix,) * 2))
+            factor = (self.cutmix,) * 2
+            mixes.append(keras.layers.CutMix(factor=factor, **last))
         if not mixes:
             return None
         mixes = [operations.on_batch(layer) for layer in mixes]

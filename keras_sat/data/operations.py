@@ -73,24 +73,28 @@ class RandAugment:
     def __init__(self, count, magnitude):
         self.count = count
         layers, black = keras.layers, {"fill_mode": "constant"}
+        last = {"data_format": "channels_last"}
+        black |= last
         strength = 0.9 * magnitude
         around_half = (0.5 - strength / 2, 0.5 + strength / 2)
         self.changes = [
             on_image(layer)
             for layer in (
-                layers.AutoContrast(),
-                layers.Equalization(),
+                layers.AutoContrast(**last),
+                layers.Equalization(**last),
                 layers.RandomRotation(magnitude * 30 / 360, **black),
                 layers.RandomShear(x_factor=0.3 * magnitude, **black),
                 layers.RandomShear(y_factor=0.3 * magnitude, **black),
                 layers.RandomTranslation(0.0, 0.45 * magnitude, **black),
                 layers.RandomTranslation(0.45 * magnitude, 0.0, **black),
-                layers.RandomPosterization(8 - int(4 * magnitude)),
-                layers.Solarization(threshold_factor=(1 - magnitude, 1.0)),
-                layers.RandomColorDegeneration(strength),
-                layers.RandomContrast(strength),
-                layers.RandomBrightness(strength),
-                layers.RandomSharpness(around_half),
+                layers.RandomPosterization(8 - int(4 * magnitude), **last),
+                layers.Solarization(
+                    threshold_factor=(1 - magnitude, 1.0), **last
+                ),
+                layers.RandomColorDegeneration(strength, **last),
+                layers.RandomContrast(strength, **last),
+                layers.RandomBrightness(strength, **last),
+                layers.RandomSharpness(around_half, **last),
             )
         ]
 

@@ -9,6 +9,8 @@ from keras_sat import activations
 from keras_sat import checks
 
 FAST_GROUPS = ("GPU", "TPU")
+# Whatever `keras.config.set_image_data_format` says.
+CHANNELS_LAST = {"data_format": "channels_last"}
 
 
 @keras.saving.register_keras_serializable("keras_sat")
@@ -89,7 +91,12 @@ class Blocks:
     def conv(self, x, filters, size, name, strides=1, groups=1, **options):
         """Convolution with TensorFlow's `"same"` padding and no bias."""
         layer = keras.layers.Conv2D if groups == 1 else GroupedConv2D
-        options = {"padding": "same", "use_bias": False, **options}
+        options = {
+            "padding": "same",
+            "use_bias": False,
+            **CHANNELS_LAST,
+            **options,
+        }
         return layer(
             filters,
             size,
@@ -107,7 +114,10 @@ class Blocks:
         """
         padding = "same"
         if strides > 1 and size > 1:
-            x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+            pad = keras.layers.ZeroPadding2D(
+                size // 2, name=f"{name}_pad", **CHANNELS_LAST
+            )
+            x = pad(x)
             padding = "valid"
         return self.conv(
             x, filters, size, name, strides, groups, padding=padding
@@ -122,6 +132,7 @@ class Blocks:
             use_bias=False,
             depthwise_initializer=self.initializer(),
             name=name,
+            **CHANNELS_LAST,
         )(x)
 
 
@@ -145,6 +156,13 @@ def image_input(input_shape):
         2.0, offset=-1.0, dtype="float32", name="rescale"
     )
     return images, rescale(images)
+
+
+def average_pool(x, name, **options):
+    """The mean of each channel, `(batch, channels)`."""
+    return keras.layers.GlobalAveragePooling2D(
+        name=name, **CHANNELS_LAST, **options
+    )(x)
 
 
 def classify(x, num_classes, initializer):

@@ -80,7 +80,7 @@ def load_official_checkpoint(
         the state of the optimizer.
 
     Raises:
-        TypeError: If `path` is not a path.
+        TypeError: If `path` is not a path, or `model` a `SATModel`.
         ValueError: If the file cannot be read, or belongs to a model of
             another architecture, size or activation, or if the authors have
             no model like `model`.
@@ -95,6 +95,7 @@ def load_official_checkpoint(
     Reference:
     - [Official code](https://github.com/cihangxie/SmoothAdversarialTraining)
     """
+    checks.classifiers.bare("model", model)
     names = variable_names(model)
     weights = _weights(model)
     if not isinstance(path, str | os.PathLike):

@@ -7,6 +7,7 @@ from absl import logging
 
 from keras_sat import activations
 from keras_sat import checks
+from keras_sat.checks import graphs
 from keras_sat.models import sites
 from keras_sat.models.with_activations import WithActivations
 from keras_sat.models.with_activations import six_sigmoids
@@ -16,15 +17,6 @@ REPLACE = {
     "non_smooth": {*sites.NON_SMOOTH},
     "all": {*sites.NON_SMOOTH, *sites.SMOOTH, "relu_with_gradient_of"},
 }
-# Their activation comes last, so that it can be a layer of its own.
-PLAIN = (
-    keras.layers.Conv1D.__base__,
-    keras.layers.Conv1DTranspose.__base__,
-    keras.layers.DepthwiseConv1D.__base__,
-    keras.layers.SeparableConv1D.__base__,
-    keras.layers.Dense,
-    keras.layers.EinsumDense,
-)
 
 
 def convert_activations(
@@ -35,13 +27,14 @@ def convert_activations(
     replace="non_smooth",
     smooth_gates=False,
     remove_softmax=False,
+    momentum=None,
     print_fn=logging.info,
 ):
     """Builds a model like `model` with other activations.
 
     Each site gets an activation of its own, as a layer if it has weights or
-    options. Everything else stays: names, weights, gates (sigmoid, tanh,
-    softmax, the hard sigmoids of MobileNetV3).
+    options. Everything else stays: names, weights, dtypes, gates (sigmoid,
+    tanh, softmax, the hard sigmoids of MobileNetV3).
 
     Args:
         model: built `keras.Model`, functional or sequential, also with nested
@@ -56,8 +49,14 @@ def convert_activations(
             `"non_smooth"`.
         smooth_gates: bool. Whether hard sigmoids become sigmoids. Defaults to
             `False`.
-        remove_softmax: bool. Whether to leave out a softmax at the end, so
-            that the model returns logits. Defaults to `False`.
+        remove_softmax: bool. Whether to leave out a softmax, log-softmax or
+            sigmoid at the end, so that the model returns logits. Defaults to
+            `False`.
+        momentum: float in `[0, 1]`. The momentum of each batch normalization.
+            Attacks run with the moving statistics, which lag behind the
+            weights during training: with Keras's default of `0.99` for
+            hundreds of steps, with `0.9` for tens. Defaults to that of
+            `model`.
         print_fn: function of str, like `print`. Is told what is replaced and
             where, a line for each site, and what is left. Defaults to
             `absl.logging.info`.
@@ -66,7 +65,7 @@ def convert_activations(
         A functional or sequential `keras.Model`, not compiled.
 
     Raises:
-        TypeError: If `model` is not a Keras model.
+        TypeError: If `model` is not a Keras model, or a `SATModel`.
         ValueError: If `model` is subclassed or not built, or if it contains an
             activation that cannot be replaced.
 
@@ -78,14 +77,15 @@ def convert_activations(
     model = keras_sat.SATModel(network, value_range=(0, 255))
     ```
     """
-    _refuse_unknown_graphs(model)
+    checks.classifiers.graph("model", model)
     names = checks.lookup("replace", replace, REPLACE)
     activations.get(activation)
     if smooth_gates:
         names = names | {"hard_sigmoid"}
-    conversion = _Conversion(activation, names)
-    if remove_softmax:
-        conversion.softmax = _last(model)
+    if momentum is not None:
+        checks.probability("momentum", momentum)
+    _, removed = graphs.ending(model) if remove_softmax else (None, [])
+    conversion = _Conversion(activation, names, momentum, removed)
     try:
         converted = conversion.model(model)
     except _RebuildError as error:
@@ -98,21 +98,6 @@ def convert_activations(
     conversion.give_weights(share_weights)
     _report(conversion, model, converted, print_fn)
     return converted
-
-
-def _refuse_unknown_graphs(model):
-    if not isinstance(model, keras.Model):
-        checks.refuse("model", "be a keras.Model", model, error=TypeError)
-    if not model.built:
-        checks.refuse("model", "be built", model, "Give it a keras.Input.")
-    if not sites.is_graph(model):
-        checks.refuse(
-            "model",
-            "be functional or sequential, without a `call` of its own",
-            checks.Described(f"the subclassed model {type(model).__name__}"),
-            "Pass another activation where it is made, or convert the "
-            "functional models inside.",
-        )
 
 
 def _report(conversion, model, converted, print_fn):
@@ -139,6 +124,9 @@ def _report(conversion, model, converted, print_fn):
     kept = ", ".join(f"{count} {name}" for name, count in left.items())
     count = len(conversion.replaced)
     print_fn(f"{count} activations replaced, others: {kept or 'none'}")
+    if conversion.momentum is not None:
+        changed = sum(map(len, map(_normalizations, converted.layers)))
+        print_fn(f"momentum {conversion.momentum} in {changed} normalizations")
 
 
 class _Conversion:
@@ -147,12 +135,17 @@ class _Conversion:
     Args:
         activation: see `convert_activations`.
         names: set of str. The activations to replace.
+        momentum: float or `None`; see `convert_activations`.
+        removed: list of layers and operations. Those at the end, to be left
+            out, or to lose their activation.
     """
 
-    def __init__(self, activation, names):
+    def __init__(self, activation, names, momentum, removed):
         self.activation = activation
         self.names = names
-        self.softmax = None
+        self.momentum = momentum
+        self.removed = {id(part) for part in removed}
+        self.wrapped = set()
         self.clones = {}
         self.after = {}
         self.position = {}
@@ -167,13 +160,16 @@ class _Conversion:
             for layer in model.layers:
                 clone = self.clone(layer, path, {})
                 layers += [clone, *self.after.get(id(clone), [])]
-            return keras.Sequential(layers, name=model.name)
-        patterns = sites.hard_patterns(model)
-        return keras.models.clone_model(
-            model,
-            clone_function=lambda part: self.clone(part, path, patterns),
-            call_function=self.call,
-        )
+            copy = keras.Sequential(layers, name=model.name)
+        else:
+            patterns = sites.hard_patterns(model)
+            copy = keras.models.clone_model(
+                model,
+                clone_function=lambda part: self.clone(part, path, patterns),
+                call_function=self.call,
+            )
+        copy.dtype_policy = _plain_policy(model)
+        return copy
 
     def call(self, clone, *args, **kwargs):
         """Runs a copy of a layer, and the activation that follows it."""
@@ -190,7 +186,7 @@ class _Conversion:
         """The copy of a layer: always the same for one that is shared."""
         if id(part) not in self.clones:
             where = f"{path}{part.name}"
-            if sites.is_graph(part):
+            if graphs.is_graph(part):
                 clone = self._nested(part, where)
             else:
                 clone = self._clone(part, where, patterns)
@@ -201,30 +197,46 @@ class _Conversion:
         try:
             return self.model(model, f"{where}/")
         except _RebuildError:
-            kept = self.names.isdisjoint(
-                name for _, name in sites.activation_sites(model)
-            )
-            if not kept or _last(model) is self.softmax:
+            if self._changes(model):
                 raise
         # Nothing in it changes, and it may know how to rebuild itself.
         self.whole.add(id(model))
         return _copy(model)
 
+    def _changes(self, model):
+        """Whether there is something to change in a nested model."""
+        return bool(
+            any(name in self.names for _, name in sites.activation_sites(model))
+            or (self.momentum is not None and _normalizations(model))
+            or any(
+                id(part) in self.removed
+                for layer in model._flatten_layers()
+                for part in (layer, *getattr(layer, "operations", ()))
+            )
+        )
+
     def _clone(self, part, where, patterns):
         name = patterns.get(id(part), sites.name_of(part))
-        if part is self.softmax and name == "softmax":
-            clone = keras.layers.Identity(name=part.name)
+        if id(part) in self.removed:
+            if isinstance(part, graphs.PLAIN):
+                return _copy(part, {**_config(part), "activation": "linear"})
+            clone = keras.layers.Identity(name=part.name, dtype=_policy(part))
             self.position[id(clone)] = 0
             return clone
         if name in self.names:
             return self._alone(part, where, name)
         if not isinstance(part, keras.layers.Layer) or name:
             return _copy(part)
+        if self.momentum is not None and _normalizations(part):
+            if isinstance(part, keras.layers.BatchNormalization):
+                changed = {"momentum": self.momentum}
+                return _copy(part, {**_config(part), **changed})
+            return self._composite(part, where)
         inside = [
             sites.name_of(getattr(owner, attribute))
             for owner, attribute in sites.inner_sites(part)
         ]
-        if isinstance(part, PLAIN) and inside:
+        if isinstance(part, graphs.PLAIN) and inside:
             return self._plain(part, where, inside[0])
         if self.names.isdisjoint(inside):
             return _copy(part)
@@ -236,20 +248,20 @@ class _Conversion:
             self.replaced.append((where, name, "sigmoid"))
             whole = type(part).__name__ in ("ReLU", "ReLU6", "Relu6")
             function = six_sigmoids if whole else keras.activations.sigmoid
-            clone = keras.layers.Activation(function, name=part.name)
+            clone = keras.layers.Activation(
+                function, name=part.name, dtype=_policy(part)
+            )
         else:
             self._note(where, name)
-            clone = activations.layer(self.activation, name=part.name)
+            clone = activations.layer(self.activation, part.name, _policy(part))
         _, position = sites.hard_swish(part)
         self.position[id(clone)] = position or 0
         return clone
 
     def _plain(self, part, where, name):
         """A convolution or dense layer, and its activation."""
-        config = part.get_config()
-        if part is self.softmax and name == "softmax":
-            config["activation"] = "linear"
-        elif name == "hard_sigmoid" and name in self.names:
+        config = _config(part)
+        if name == "hard_sigmoid" and name in self.names:
             config["activation"] = "sigmoid"
             self.replaced.append((where, name, "sigmoid"))
         elif name in self.names:
@@ -259,15 +271,20 @@ class _Conversion:
                 return _copy(part, {**config, "activation": new})
             clone = _copy(part, {**config, "activation": "linear"})
             own = f"{part.name}_activation"
-            self.after[id(clone)] = [activations.layer(new, name=own)]
+            self.after[id(clone)] = [activations.layer(new, own, _policy(part))]
             return clone
         return _copy(part, config)
 
     def _composite(self, part, where):
         """A layer that contains activations."""
         clone = WithActivations(
-            _copy(part), self.activation, sorted(self.names), name=part.name
+            _copy(part),
+            self.activation,
+            sorted(self.names),
+            self.momentum,
+            name=part.name,
         )
+        self.wrapped.add(id(clone))
         for owner, attribute in sites.inner_sites(part):
             old = sites.name_of(getattr(owner, attribute))
             if old in self.names:
@@ -285,12 +302,12 @@ class _Conversion:
         for source, clone in self.clones.values():
             if not getattr(source, "weights", None):
                 continue
-            if sites.is_graph(source) and id(source) not in self.whole:
+            if graphs.is_graph(source) and id(source) not in self.whole:
                 continue
             if sites.name_of(source) in self.names:
                 continue
             own = clone.weights
-            if isinstance(clone, WithActivations):
+            if id(clone) in self.wrapped:
                 own = clone.original_weights
             pairs = list(zip(own, source.weights, strict=True))
             if share:
@@ -318,10 +335,11 @@ def _copy(part, config=None):
             name=part.name,
         )
     try:
-        return type(part).from_config(config or part.get_config())
+        return type(part).from_config(config or _config(part))
     except (
         AttributeError,
         NotImplementedError,
+        OSError,
         TypeError,
         ValueError,
     ) as error:
@@ -329,11 +347,45 @@ def _copy(part, config=None):
         given = getattr(part, "_auto_config", None)
         if config or given is None:
             kind = f"{part.name} ({type(part).__name__})"
-            raise _RebuildError(f"{kind}: {str(error)[:200]}") from error
+            reason = " ".join(str(error).strip().split("\n\n")[0].split())
+            raise _RebuildError(f"{kind}: {reason.rstrip('.')}") from error
         return type(part)(**{**given.config, "name": part.name})
 
 
-def _last(model):
-    while sites.is_graph(model):
-        model = model.outputs[0]._keras_history.operation
-    return model
+def _config(part):
+    """The configuration of a layer, with its activation as it is.
+
+    A function need not be one that Keras finds again by its name.
+    """
+    config = part.get_config()
+    activation = getattr(part, "activation", None)
+    own = isinstance(part, (*graphs.PLAIN, keras.layers.Activation))
+    if own and not isinstance(activation, keras.layers.Layer):
+        config["activation"] = activation
+    return config
+
+
+def _normalizations(layer):
+    """The batch normalizations that a layer is or contains."""
+    return [
+        part
+        for part in layer._flatten_layers()
+        if isinstance(part, keras.layers.BatchNormalization)
+    ]
+
+
+def _policy(part):
+    """The dtype policy of a layer, or the one that an operation follows."""
+    if isinstance(part, keras.layers.Layer):
+        return _plain_policy(part)
+    dtype, origin = sites.dtype_and_origin(part)
+    policy = _plain_policy(origin)
+    return policy if policy.compute_dtype == dtype else keras.DTypePolicy(dtype)
+
+
+def _plain_policy(layer):
+    """The dtype policy of a layer, as it was before it was quantized."""
+    policy = layer.dtype_policy
+    if policy.quantization_mode is None:
+        return policy
+    return keras.DTypePolicy(policy.name.split("_from_")[1])

@@ -162,7 +162,7 @@ def scaled_efficientnet(
         x = _mbconv(common, x, *block, drop, zero_gamma, f"block{i}")
     x = common.conv(x, scale(1280, width_coefficient), 1, "head")
     x = common.activate(common.normalize(x, "head"), "head")
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = blocks.average_pool(x, "pool")
     if dropout > 0:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     limit = num_classes**-0.5
@@ -217,10 +217,8 @@ def _mbconv(
 
 
 def _squeeze_excite(common, x, channels, name):
-    pool = keras.layers.GlobalAveragePooling2D(
-        keepdims=True, name=f"{name}_pool"
-    )
-    y = pool(x)  # (batch, 1, 1, channels)
+    # (batch, 1, 1, channels)
+    y = blocks.average_pool(x, f"{name}_pool", keepdims=True)
     y = common.conv(y, channels, 1, f"{name}_reduce", use_bias=True)
     y = common.activate(y, f"{name}_reduce")
     y = common.conv(y, x.shape[-1], 1, f"{name}_expand", use_bias=True)

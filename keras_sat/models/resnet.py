@@ -202,7 +202,7 @@ def residual_network(
             strides = 2 if stage > 0 and i == 0 else 1
             block_name = f"group{stage}_block{i}"
             x = make_block(common, x, channels, strides, form, block_name)
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = blocks.average_pool(x, "pool")
     initializer = keras.initializers.RandomNormal(stddev=0.01)
     logits = blocks.classify(x, num_classes, initializer)
     return keras.Model(images, logits, name=name)
@@ -237,7 +237,9 @@ def _imagenet_stem(common, x, filters):
     x = common.padded_conv(x, filters, 7, "conv0", strides=2)
     x = common.activate(common.normalize(x, "conv0"), "conv0")
     # The padding is on the right and at the bottom only.
-    pool = keras.layers.MaxPooling2D(3, 2, padding="same", name="pool0")
+    pool = keras.layers.MaxPooling2D(
+        3, 2, padding="same", name="pool0", **blocks.CHANNELS_LAST
+    )
     return pool(x)
 
 

@@ -2,6 +2,9 @@
 
 import keras
 
+from keras_sat import checks
+from keras_sat.checks import graphs
+
 # Classes of layers and of operations, and the functions that they compute.
 CLASSES = {
     "CELU": "celu",
@@ -62,6 +65,10 @@ def activation_sites(model):
         as `"relu"`, in the order of the graph. A hard sigmoid or hard swish
         that consists of several operations is one site.
 
+    Raises:
+        TypeError: If `model` is not a Keras model, or a `SATModel`.
+        ValueError: If it is subclassed or not built.
+
     Example:
 
     ```python
@@ -69,14 +76,15 @@ def activation_sites(model):
     kinds = collections.Counter(kind for _, kind in activation_sites(model))
     ```
     """
+    checks.classifiers.graph("model", model)
     return list(_walk(model, ""))
 
 
 def _walk(model, path):
     patterns = hard_patterns(model)
-    for part in parts(model):
+    for part in graphs.parts(model):
         where = f"{path}{part.name}"
-        if is_graph(part):
+        if graphs.is_graph(part):
             yield from _walk(part, f"{where}/")
         elif id(part) in patterns:
             if patterns[id(part)]:
@@ -91,27 +99,10 @@ def _walk(model, path):
 
 def inner_path(layer, owner, attribute):
     """What follows the name of `layer` in the path of a site inside of it."""
-    if owner is not layer:
+    # A layer with other activations has the name of the one inside.
+    if owner.name != layer.name:
         return f"/{owner.name}/{attribute}"
     return "" if attribute == "activation" else f"/{attribute}"
-
-
-def is_graph(model):
-    """Whether a model is what its layers and their connections say."""
-    if not isinstance(model, keras.Model):
-        return False
-    if not isinstance(model, keras.Sequential):
-        if not hasattr(model, "operations"):
-            return False
-    definer = next(c for c in type(model).__mro__ if "call" in vars(c))
-    return definer.__module__.startswith("keras.src.")
-
-
-def parts(model):
-    """The layers and operations of a functional or sequential model."""
-    if isinstance(model, keras.Sequential):
-        return model.layers
-    return model.operations
 
 
 def name_of(part):
@@ -211,6 +202,21 @@ def _hard_sigmoid(tensors):
     if type(before).__name__ != "Add" or 3.0 not in _constants(before):
         return None
     return operation, _inputs(before)[0]
+
+
+def dtype_and_origin(operation):
+    """The dtype of what an operation returns, and the layer before it.
+
+    Args:
+        operation: operation of a functional model, no layer.
+
+    Returns:
+        str, and the nearest `keras.layers.Layer` that its first input is from.
+    """
+    dtype = _outputs(operation)[0].dtype
+    while not isinstance(operation, keras.layers.Layer):
+        operation = _origin(_inputs(operation)[0])
+    return dtype, operation
 
 
 def _node(operation):

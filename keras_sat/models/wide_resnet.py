@@ -81,7 +81,7 @@ def wide_resnet(
                 common, x, filters, strides, dropout, zero_gamma, block_name
             )
     x = common.activate(common.normalize(x, "final"), "final")
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = blocks.average_pool(x, "pool")
     initializer = keras.initializers.RandomNormal(stddev=0.01)
     logits = blocks.classify(x, num_classes, initializer)
     return keras.Model(

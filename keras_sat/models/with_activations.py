@@ -18,10 +18,12 @@ class WithActivations(keras.layers.Layer):
             one of its own.
         names: sequence of str. The activations to replace. Hard sigmoids are
             replaced by sigmoids.
+        momentum: float in `[0, 1]`. That of each batch normalization in
+            `layer`. Defaults to their own.
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, layer, activation, names, **kwargs):
+    def __init__(self, layer, activation, names, momentum=None, **kwargs):
         kwargs.setdefault("dtype", layer.dtype_policy)
         super().__init__(**kwargs)
         self.layer = layer
@@ -29,8 +31,10 @@ class WithActivations(keras.layers.Layer):
         if isinstance(activation, keras.layers.Layer):
             # As an attribute, it would be saved as a part of this one.
             activation = keras.saving.serialize_keras_object(activation)
-        self.activation = activation
+        # Private, since it is not a site.
+        self._activation = activation
         self.names = tuple(names)
+        self.momentum = momentum
 
     def build(self, input_shape):
         if not self.layer.built:
@@ -42,11 +46,18 @@ class WithActivations(keras.layers.Layer):
             name = sites.name_of(getattr(owner, attribute))
             if name in self.names:
                 self._replace(owner, attribute, name)
+        for inner in self.layer._flatten_layers():
+            if self.momentum is not None and isinstance(
+                inner, keras.layers.BatchNormalization
+            ):
+                inner.momentum = self.momentum
 
     def _replace(self, owner, attribute, name):
-        new = keras.layers.Activation("sigmoid")
-        if name != "hard_sigmoid":
-            new = activations.layer(self.activation)
+        dtype = owner.dtype_policy
+        if name == "hard_sigmoid":
+            new = keras.layers.Activation("sigmoid", dtype=dtype)
+        else:
+            new = activations.layer(self._activation, dtype=dtype)
         owner._tracker.unlock()
         if isinstance(getattr(owner, attribute), keras.layers.Layer):
             delattr(owner, attribute)
@@ -65,8 +76,9 @@ class WithActivations(keras.layers.Layer):
         return {
             **super().get_config(),
             "layer": layer,
-            "activation": save(activations.get(self.activation)),
+            "activation": save(activations.get(self._activation)),
             "names": list(self.names),
+            "momentum": self.momentum,
         }
 
     @classmethod

@@ -11,6 +11,7 @@ from keras_sat import checks
 from keras_sat import config
 from keras_sat.attacks import losses
 from keras_sat.attacks import norms
+from keras_sat.batch_statistics import STATISTICS
 from keras_sat.checks import batches
 
 # A power of two, so exact in float32; it keeps the small gradients of a
@@ -32,19 +33,22 @@ def to_float(images, value_range):
     return tf.cast(images, tf.float32)
 
 
-def inference(model):
+def inference(model, statistics="moving"):
     """The function from images to float32 logits that an attack sees.
 
-    Keras models are called with `training=False`, so that batch normalization
-    uses its moving statistics and no variable changes.
+    Keras models are called with `training=False`, and no variable changes.
 
     Args:
         model: `keras.Model`, or any function from images to logits.
+        statistics: str. What batch normalization in a Keras model goes by:
+            `"moving"` for its moving statistics, `"batch"` for those of the
+            images that it is given. Defaults to `"moving"`.
     """
 
     def predict(images):
         if isinstance(model, keras.layers.Layer):
-            logits = model(images, training=False)
+            with STATISTICS[statistics](model):
+                logits = model(images, training=False)
         else:
             logits = model(images)
         return tf.cast(logits, tf.float32)

@@ -467,7 +467,7 @@ class SATModel(ReplicatedModel):
     def _staleness_is_due(self):
         if self.attack_statistics == "batch":
             return None
-        return self.staleness.is_due(schedules.batches_seen(self.optimizer))
+        return self.staleness.is_due()
 
     def _next_seed(self, generator):
         """A seed that differs between steps and between replicas."""

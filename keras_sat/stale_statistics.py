@@ -27,7 +27,7 @@ class Staleness:
     Every `EVERY` steps of training, a batch of adversarial images is classified
     twice more: with the moving statistics, and with those of the batch. Both
     times everything else is in inference mode, and no variable of the network
-    changes. The counts leave the compiled step in a variable that is no part of
+    changes. The counts leave the compiled step in variables that are no part of
     the model, neither saved nor restored. Of several workers, each looks at its
     own images.
 
@@ -38,27 +38,19 @@ class Staleness:
     def __init__(self, network):
         self._network = network
         self._strategy = tf.distribute.get_strategy()
+        self._batches = _own(tf.constant(0, tf.int64))
         # Images, and how many of them are right: by the batch; by the moving
-        # statistics. Each replica counts its own.
-        self._counts = tf.Variable(
-            tf.zeros(3),
-            trainable=False,
-            synchronization=tf.VariableSynchronization.ON_READ,
-            aggregation=tf.VariableAggregation.SUM,
-        )
+        # statistics.
+        self._counts = _own(tf.zeros(3))
         self._judged = np.zeros(3)
         self._steps = 0
         self._warned = False
 
-    def is_due(self, batches):
-        """Says whether to measure on this batch, or `None` for never.
-
-        Args:
-            batches: int tensor `()`. The number of batches before it.
-        """
+    def is_due(self):
+        """Says whether to measure on this batch; `None` if never."""
         if not normalizations(self._network):
             return None
-        return (batches + 1) % EVERY == 0
+        return (self._batches + 1) % EVERY == 0
 
     def measure(self, due, images, labels):
         """Counts the images and the right predictions, if it is time.
@@ -89,8 +81,9 @@ class Staleness:
         return tf.cond(due, counts, lambda: tf.zeros(3))
 
     def add(self, counts):
-        """Keeps what `measure` returned on a replica."""
+        """Keeps what `measure` returned for a batch."""
         if counts is not None:
+            self._batches.assign_add(1)
             self._counts.assign_add(counts)
 
     def watched(self, train, steps_per_call):
@@ -124,6 +117,16 @@ class Staleness:
             logging.warning(
                 "%s", words(self._network, by_batch / count, by_moving / count)
             )
+
+
+def _own(value):
+    """A variable of which each replica has its own."""
+    return tf.Variable(
+        value,
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )
 
 
 def words(network, by_batch, by_moving):

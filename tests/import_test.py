@@ -93,6 +93,7 @@ MAY_IMPORT = {
     },
     "recipes": {
         "attacks",
+        "batch_statistics",
         "callbacks",
         "data",
         "distribution",

@@ -8,6 +8,7 @@ from tensorflow.python.framework import config as tensorflow_config
 
 import keras_sat
 from keras_sat import stale_statistics
+from keras_sat.batch_statistics import normalizations
 from tests.test_case import TestCase
 
 WEAK = keras_sat.PGD(epsilon=0.05, step_size=0.05, steps=1)
@@ -63,11 +64,15 @@ class StalenessTest(TestCase):
         {"steps_per_execution": 3},
         {"jit_compile": True},
         {"run_eagerly": True},
+        {"gradient_accumulation_steps": 2},
     )
     def test_a_long_memory_is_warned_of_once(self, **options):
         model = self.model(network(0.99))
-        if options:
-            model.compile(keras.optimizers.SGD(0.1, momentum=0.9), **options)
+        accumulated = options.pop("gradient_accumulation_steps", None)
+        optimizer = keras.optimizers.SGD(
+            0.1, momentum=0.9, gradient_accumulation_steps=accumulated
+        )
+        model.compile(optimizer, **options)
         warnings = self.warnings(lambda: self.fit(model))
         self.assertLen(warnings, 1)
         self.assertRegex(
@@ -82,6 +87,20 @@ class StalenessTest(TestCase):
         model = self.model(network(0.9))
         self.assertEmpty(self.warnings(lambda: self.fit(model)))
         self.assertGreater(model.staleness._judged[0], 0)
+
+    def test_all_builders_have_that_momentum(self):
+        small = {"num_classes": 5, "input_shape": (8, 8, 3)}
+        for inner in (
+            keras_sat.models.residual_network(
+                repeats=(1,), filters=(4,), stem_filters=4, **small
+            ),
+            keras_sat.models.scaled_efficientnet(
+                0.25, stages=((1, 3, 1, 1, 16),), **small
+            ),
+            keras_sat.wide_resnet(10, 1, "silu", **small),
+        ):
+            momenta = {layer.momentum for layer in normalizations(inner)}
+            self.assertEqual(momenta, {0.9}, inner.name)
 
     def test_training_batch_by_batch_is_watched_as_well(self):
         model = self.model(network(0.99))
@@ -104,7 +123,7 @@ class StalenessTest(TestCase):
     def test_a_frozen_network_is_not_measured(self):
         inner = network(0.99)
         inner.layers[2].trainable = False
-        self.assertIsNone(self.model(inner).staleness.is_due(99))
+        self.assertIsNone(self.model(inner).staleness.is_due())
 
     def test_the_counts_are_those_of_both_networks(self):
         inner, images, labels = self.tiny_classifier()
@@ -128,7 +147,11 @@ class StalenessTest(TestCase):
 
     def test_it_is_due_at_every_hundredth_step(self):
         staleness = keras_sat.SATModel(network()).staleness
-        due = [i for i in range(1, 301) if staleness.is_due(tf.constant(i - 1))]
+        due = []
+        for step in range(1, 301):
+            if staleness.is_due():
+                due.append(step)
+            staleness.add(tf.zeros(3))
         self.assertEqual(due, [100, 200, 300])
 
     def test_few_images_are_not_judged(self):

@@ -20,6 +20,7 @@ from keras_sat.attacks.attack import inference
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import canonical
 from keras_sat.attacks.losses import class_ids
+from keras_sat.batch_statistics import STATISTICS
 from keras_sat.checks.batches import expected_by
 from keras_sat.checks.datasets import Watch
 from keras_sat.config import loaded
@@ -30,6 +31,7 @@ from keras_sat.objectives import Objective
 from keras_sat.replicated_model import ReplicatedModel
 from keras_sat.replicated_model import check_scope
 from keras_sat.sharing import share_weights
+from keras_sat.stale_statistics import Staleness
 from keras_sat.weights import decay
 
 TRAINING_ATTACK = PGD(epsilon=4 / 255, step_size=4 / 255, steps=1)
@@ -75,6 +77,11 @@ class SATModel(ReplicatedModel):
         value_range: pair of floats. What black and white are in the images
             that `model` takes; it replaces that of the attacks. uint8 images
             are scaled to it. Defaults to the one of the attacks.
+        attack_statistics: str. What batch normalization goes by while the
+            training attack differentiates the network: `"moving"`, as in the
+            paper's code, or `"batch"`, for the mean and variance of the images
+            on the same replica, without an update. `evaluate` always goes by
+            the moving statistics. Defaults to `"moving"`.
 
     Example:
 
@@ -97,8 +104,10 @@ class SATModel(ReplicatedModel):
         objective=None,
         attack_model=None,
         value_range=None,
+        attack_statistics="moving",
         **kwargs,
     ):
+        checks.lookup("attack_statistics", attack_statistics, STATISTICS)
         shapes = checks.classifier("model", model)
         _check_attack("attack", attack)
         _check_attack("eval_attack", eval_attack, AutoAttack)
@@ -121,6 +130,8 @@ class SATModel(ReplicatedModel):
         self.attack = attack.replace(value_range=self.value_range)
         self.eval_attack = eval_attack.replace(value_range=self.value_range)
         self.objective = objective or AdversarialTraining()
+        self.attack_statistics = attack_statistics
+        self.staleness = Staleness(model)
         self.seeds = keras.random.SeedGenerator()
         self.eval_seeds = keras.random.SeedGenerator()
         self.clean_accuracy = keras.metrics.Mean(name="clean_accuracy")
@@ -209,14 +220,27 @@ class SATModel(ReplicatedModel):
         if not self.shares_statistics:
             step = self.with_xla(step)
         scale = self._attack_scale()
-        loss, logits, gradients = step(images, labels, weights, seed, scale)
+        loss, logits, gradients, counts = step(
+            images, labels, weights, seed, scale, self._staleness_is_due()
+        )
+        self.staleness.add(counts)
         self.update(gradients)
         count = tf.shape(images)[0]
         logs = self._update_metrics(loss, count, labels, logits, weights)
         del logs["clean_accuracy"]
         return self.reducible(logs)
 
-    def forward_backward(self, images, labels, weights, seed, scale=None):
+    def make_train_function(self, force=False):
+        """Compiles what trains a batch; called by `fit`."""
+        if force or self.train_function is None:
+            super().make_train_function(force=True)
+            self.train_function = self.staleness.watched(
+                self.train_function, self.steps_per_execution
+            )
+
+    def forward_backward(
+        self, images, labels, weights, seed, scale=None, due=None
+    ):
         """The attack, the loss on its result, and the gradients.
 
         Args:
@@ -225,19 +249,23 @@ class SATModel(ReplicatedModel):
             weights: float tensor `(batch,)`, or `None`.
             seed: int32 tensor `(2,)`.
             scale: factors of the size of the attack; see `Attack.__call__`.
+            due: bool tensor `()`. Whether to measure the lag of the moving
+                statistics; see `Staleness`. Defaults to never.
 
         Returns:
-            Scalar loss, adversarial logits, and the gradients of the scaled
-            loss for `trainable_variables`.
+            Scalar loss, adversarial logits, the gradients of the scaled loss
+            for `trainable_variables`, and what `Staleness.measure` counted.
         """
         images = to_float(images, self.value_range)
-        # Inner maximization, at fixed weights and batch statistics.
-        attacked = (
-            self.model if self.attack_model is None else self.attack_model
+        # Inner maximization, at fixed weights.
+        attacked = inference(
+            self.model if self.attack_model is None else self.attack_model,
+            self.attack_statistics,
         )
-        targets = self.objective.targets(inference(attacked), images, labels)
+        targets = self.objective.targets(attacked, images, labels)
         attack = self.with_xla(lambda *batch: self.attack(attacked, *batch))
         adversarial = attack(images, targets, seed, scale)
+        counts = self.staleness.measure(due, adversarial, labels)
         # Outer minimization.
         with tf.GradientTape() as tape:
             loss, logits = self.objective(
@@ -246,7 +274,7 @@ class SATModel(ReplicatedModel):
             loss += tf.cast(self._penalty(), loss.dtype)
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_variables)
-        return loss, logits, gradients
+        return loss, logits, gradients, counts
 
     def test_step(self, data):
         """Clean and adversarial accuracy of a batch; called by `evaluate`."""
@@ -494,6 +522,7 @@ class SATModel(ReplicatedModel):
             "objective",
             "attack_model",
             "value_range",
+            "attack_statistics",
         )
         return super(keras.Model, self).get_config() | {
             name: saved(name, getattr(self, name)) for name in names
@@ -559,6 +588,11 @@ class SATModel(ReplicatedModel):
             return None
         step = schedules.batches_seen(self.optimizer)
         return self.attack_schedule.scale(step)
+
+    def _staleness_is_due(self):
+        if self.attack_statistics == "batch":
+            return None
+        return self.staleness.is_due()
 
     def _next_seed(self, generator):
         """A seed that differs between steps and between replicas."""

@@ -22,6 +22,7 @@ def training_settings(model):
             for v in variables
         ],
         "attack": repr(model.attack),
+        "attack_statistics": model.attack_statistics,
         "objective": repr(model.objective),
         "optimizer": _nameless(model.optimizer),
         "loss": _nameless(model.loss),

@@ -189,6 +189,15 @@ class RecipesTest(TestCase):
         model = self.compiled(recipes.cifar10())
         self.assertEqual(model.objective, keras_sat.AdversarialTraining())
 
+    def test_the_attack_statistics_are_those_of_the_source(self):
+        model = self.compiled(recipes.cifar10_trades_ema())
+        self.assertEqual(model.attack_statistics, "batch")
+        self.assertEqual(recipes.cifar10().attack_statistics, "moving")
+        with self.assertRaisesRegex(
+            ValueError, "`attack_statistics` must be one of .*Received: .*'mean"
+        ):
+            recipes.cifar10(attack_statistics="mean")
+
 
 class WeightDecayTest(TestCase):
     """On networks with every kind of variable that there is."""

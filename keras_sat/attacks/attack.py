@@ -11,6 +11,7 @@ from keras_sat import checks
 from keras_sat import config
 from keras_sat.attacks import losses
 from keras_sat.attacks import norms
+from keras_sat.batch_statistics import STATISTICS
 from keras_sat.checks import classifiers
 from keras_sat.checks.batches import expected_by
 
@@ -33,14 +34,16 @@ def to_float(images, value_range):
     return tf.cast(images, tf.float32)
 
 
-def inference(model):
+def inference(model, statistics="moving"):
     """The function from images to float32 logits that an attack sees.
 
-    Keras models are called with `training=False`, so that batch normalization
-    uses its moving statistics and no variable changes.
+    Keras models are called with `training=False`, and no variable changes.
 
     Args:
         model: `keras.Model`, or any function from images to logits.
+        statistics: str. What batch normalization in a Keras model goes by:
+            `"moving"` for its moving statistics, `"batch"` for those of the
+            images that it is given. Defaults to `"moving"`.
 
     Raises:
         TypeError: If it cannot be called, or, when it is, if TensorFlow's
@@ -53,7 +56,8 @@ def inference(model):
     def predict(images):
         with classifiers.calling("model", model):
             if isinstance(model, keras.layers.Layer):
-                logits = model(images, training=False)
+                with STATISTICS[statistics](model):
+                    logits = model(images, training=False)
             else:
                 logits = model(images)
         classifiers.logits("model", logits, images.shape[0])

@@ -57,10 +57,11 @@ def cifar10_trades_ema(**changes):
     """TRADES with averaged weights, after Gowal et al. and Rebuffi et al.
 
     From their code: a WideResNet with Swish, a penalty like that of TRADES, 10
-    steps, 400 epochs of 1024 images, a rate of 0.4 that falls along a cosine
-    after 10 epochs of warm-up, a weight decay of 5e-4, averages of momentum
-    0.995. From Wang et al., who go on from them: a weight of 5 of the penalty.
-    They have generated images besides those of CIFAR-10; there are none here.
+    steps by the statistics of the batch, 400 epochs of 1024 images, a rate of
+    0.4 that falls along a cosine after 10 epochs of warm-up, a weight decay of
+    5e-4, averages of momentum 0.995. From Wang et al., who go on from them: a
+    weight of 5 of the penalty. They have generated images besides those of
+    CIFAR-10; there are none here.
 
     Not known, and chosen here: WRN-28-10, Nesterov momentum 0.9, a step of
     2 / 255 in place of their Adam with 0.1, which kernels decay (all of them,
@@ -90,6 +91,7 @@ def cifar10_trades_ema(**changes):
         "weight_decay": 5e-4,
         "ema": 0.995,
         "trades_beta": 5.0,
+        "attack_statistics": "batch",
         **COMMON,
     }
     return Recipe(**fields | changes)

@@ -8,6 +8,7 @@ from keras_sat import checks
 from keras_sat import config
 from keras_sat import schedules
 from keras_sat.attacks import PGD
+from keras_sat.batch_statistics import STATISTICS
 from keras_sat.data.augmentation import Augmentation
 from keras_sat.models import named
 from keras_sat.objectives import TRADES
@@ -59,6 +60,8 @@ class Recipe(config.Config):
             adversarial training. Defaults to `0.0`.
         epsilon, step_size, steps, clean_start_probability, best_iterate: the
             training attack; see `PGD`.
+        attack_statistics: str. What batch normalization goes by in it; see
+            `SATModel`. Defaults to `"moving"`.
         epsilon_warmup_epochs: float >= 0. Radius and steps rise linearly from
             0. Defaults to `0.0`.
         step_size_warmup_epochs: float >= 0. The steps alone do so. Defaults to
@@ -109,6 +112,7 @@ class Recipe(config.Config):
     steps: int = 1
     clean_start_probability: float = 0.0
     best_iterate: bool = False
+    attack_statistics: str = "moving"
     epsilon_warmup_epochs: float = 0.0
     step_size_warmup_epochs: float = 0.0
     eval_step_size: float = 1 / 255
@@ -119,6 +123,7 @@ class Recipe(config.Config):
         named.builder("network", self.network)
         checks.lookup("optimizer", self.optimizer, dict.fromkeys(OPTIMIZERS))
         checks.lookup("decay", self.decay, dict.fromkeys(DECAYS))
+        checks.lookup("attack_statistics", self.attack_statistics, STATISTICS)
         for name in ("image_size", "epochs", "batch_size"):
             checks.integer(name, getattr(self, name))
         checks.integer("reference_batch_size", self.reference_batch_size)
@@ -199,7 +204,13 @@ class Recipe(config.Config):
         objective = AdversarialTraining()
         if self.trades_beta:
             objective = TRADES(beta=self.trades_beta)
-        return SATModel(classifier, self.attack, self.eval_attack, objective)
+        return SATModel(
+            classifier,
+            self.attack,
+            self.eval_attack,
+            objective,
+            attack_statistics=self.attack_statistics,
+        )
 
     def compile(self, model, steps_per_epoch, **options):
         """Compiles a model for this recipe.

@@ -4,8 +4,8 @@ python examples/evaluate_robustness.py --model=model.keras --dataset=photos
 
 The model is a `.keras` file or a SavedModel, the dataset a folder with one
 folder of images for each class, or `digits` or `cifar10`. It prints the report
-of AutoAttack and saves it with its pictures; killed, the same command goes on
-where it was.
+of AutoAttack and saves it with its pictures; after a kill or Ctrl-C, the same
+command goes on where it was.
 """
 
 import os
@@ -82,4 +82,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(keras_sat.interruptible(main))

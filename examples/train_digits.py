@@ -159,4 +159,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(keras_sat.interruptible(main))

@@ -20,6 +20,8 @@ MAY_IMPORT = {
     "checks": set(),
     "config": set(),
     "extras": set(),
+    "programs": set(),
+    "writing": set(),
     "averaging": set(),
     "sharing": set(),
     "preprocessing": set(),
@@ -29,8 +31,9 @@ MAY_IMPORT = {
     "distribution": set(),
     "plots": set(),
     "tracing": set(),
-    "endpoints": {"preprocessing", "tracing"},
-    "export": {"averaging", "endpoints"},
+    "headers": set(),
+    "endpoints": {"headers", "preprocessing", "tracing"},
+    "export": {"averaging", "endpoints", "writing"},
     "models": {"activations", "sharing"},
     "attacks": set(),
     "objectives": set(),
@@ -78,6 +81,7 @@ MAY_IMPORT = {
         "journal",
         "progress",
         "report",
+        "writing",
     },
     "callbacks": {
         "attacks",
@@ -86,6 +90,7 @@ MAY_IMPORT = {
         "overfitting",
         "plots",
         "settings",
+        "writing",
     },
     "recipes": {
         "attacks",
@@ -98,9 +103,10 @@ MAY_IMPORT = {
         "objectives",
         "sat_model",
         "schedules",
+        "writing",
     },
 }
-REQUIRED = {"absl", "keras", "numpy", "tensorflow"}
+REQUIRED = {"absl", "filelock", "keras", "numpy", "tensorflow"}
 
 
 def imported(nodes):

@@ -53,7 +53,7 @@ class Endpoints:
 
     def serve(self, images):
         """The logits of float images, without any check."""
-        return self.logits(images)
+        return self._logits_of(images)
 
     def of_floats(self, images):
         """The answers for float images, which must lie in the range."""
@@ -138,8 +138,15 @@ class Endpoints:
         # NaN is neither less nor greater, hence not inside.
         return tf.cond(tf.reduce_all(inside), tf.no_op, refuse)
 
+    def _logits_of(self, images):
+        """The logits, also of no image, which convolutions cannot take."""
+        count = tf.shape(images)[0]
+        missing = tf.zeros([tf.maximum(1 - count, 0), *self.image_shape])
+        # Not tf.pad: that and a convolution are wrongly made one on CPUs.
+        return self.logits(tf.concat([images, missing], axis=0))[:count]
+
     def _answers(self, images):
-        logits = self.logits(images)
+        logits = self._logits_of(images)
         _, classes = tf.math.top_k(logits, self.top_k)
         return {
             "logits": logits,

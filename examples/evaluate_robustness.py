@@ -61,7 +61,6 @@ def main(_):
     images = test_images(*model.input_shape[1:3])
     if (low, high) != (0.0, 1.0):
         images = images.map(lambda x, y: (x * (high - low) + low, y))
-    os.makedirs(FLAGS.output_dir, exist_ok=True)
     attacks = FLAGS.attacks[0] if len(FLAGS.attacks) == 1 else FLAGS.attacks
     state_path = os.path.join(FLAGS.output_dir, "state.jsonl")
     if keras_sat.distribution.several_workers(strategy):

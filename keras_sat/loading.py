@@ -1,5 +1,6 @@
 """Classifiers from files, whoever wrote them."""
 
+import contextlib
 import os
 import zipfile
 
@@ -10,6 +11,8 @@ from keras_sat import checks
 from keras_sat.sat_model import SATModel
 
 SIGNATURE = "serving_default"
+# What files of Keras 2, and those of weights, begin with.
+HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def load_classifier(path):
@@ -37,10 +40,7 @@ def load_classifier(path):
     path = os.fspath(path)
     if os.path.isdir(path) and tf.saved_model.contains_saved_model(path):
         return SavedClassifier(path)
-    if not zipfile.is_zipfile(path):
-        checks.refuse(
-            "path", "be a `.keras` file or the folder of a SavedModel", path
-        )
+    _check_file("be a `.keras` file or the folder of a SavedModel", path)
     return keras.saving.load_model(path, compile=False)
 
 
@@ -57,8 +57,7 @@ def load_model(path):
         ValueError: If `path` is no `.keras` file, or one of another model.
     """
     expected = "be a `.keras` file that `SATModel.save` wrote"
-    if not zipfile.is_zipfile(path):
-        checks.refuse("path", expected, str(path))
+    _check_file(expected, os.fspath(path))
     model = keras.saving.load_model(path)
     if not isinstance(model, SATModel):
         checks.refuse(
@@ -68,6 +67,23 @@ def load_model(path):
             "Load it with keras.saving.load_model and give it to SATModel.",
         )
     return model
+
+
+def _check_file(expected, path):
+    """Refuses what is no `.keras` file."""
+    if zipfile.is_zipfile(path):
+        return
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if file.read(len(HDF5)) == HDF5:
+            checks.refuse(
+                "path",
+                expected,
+                checks.Described(f"{path!r}, an HDF5 file"),
+                "Read a whole model with keras.saving.load_model, and weights "
+                "alone with `load_weights` of the network that has them; then "
+                "save it as `.keras`.",
+            )
+    checks.refuse("path", expected, path)
 
 
 class SavedClassifier:

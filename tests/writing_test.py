@@ -5,12 +5,14 @@ import errno
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import threading
 from unittest import mock
 
 import filelock
+import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -123,6 +125,119 @@ class AloneTest(TestCase):
             with writing.alone("path", path):
                 pass
         self.assertFalse(os.path.exists("gs:"))
+
+
+class FullDiskTest(TestCase):
+    """What was there stays, and nothing else is left."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.get_temp_dir())
+        self.network, self.images, self.labels = self.tiny_classifier()
+        self.model = keras_sat.SATModel(self.network)
+
+    def files(self):
+        paths = self.folder.rglob("*")
+        return {path: path.read_bytes() for path in paths if path.is_file()}
+
+    def write(self, writer):
+        data = self.images, self.labels
+        if writer == "report":
+            keras_sat.evaluate_robustness(
+                self.model, data, "apgd-ce", verbose=0
+            ).save(self.folder)
+        elif writer == "plot":
+            softplus = keras_sat.activations.get("softplus")
+            path = self.folder / "plot.png"
+            keras_sat.plots.activations({"softplus": softplus}, path=path)
+        elif writer == "model.keras":
+            self.model.save(self.folder / writer)
+        elif writer == "litert":
+            self.model.export(self.folder / "model.tflite", "litert")
+        else:
+            self.model.export(self.folder / "saved")
+
+    @parameterized.parameters(
+        "report", "plot", "model.keras", "litert", "export"
+    )
+    def test_a_full_disk_leaves_what_was_there(self, writer):
+        self.write(writer)
+        before = self.files()
+        self.assertNotEmpty(before)
+        for weight in self.network.weights:
+            weight.assign_add(0.1 * tf.ones_like(weight))
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+        try:
+            with self.assertRaises((OSError, ValueError, tf.errors.OpError)):
+                self.write(writer)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        after = self.files()
+        self.assertEqual(sorted(before), sorted(after))
+        self.assertEqual(before, after)
+        self.write(writer)
+
+    def test_a_failure_leaves_the_weights_that_were_there(self):
+        path = self.folder / "model.weights.h5"
+        self.model.save_weights(path)
+        before = self.files()
+
+        def half(model, path, **_):
+            pathlib.Path(path).write_bytes(b"half")
+            raise OSError("No space left on device")
+
+        with (
+            mock.patch.object(keras.Model, "save_weights", half),
+            self.assertRaisesRegex(OSError, "No space"),
+        ):
+            self.model.save_weights(path)
+        self.assertEqual(before, self.files())
+
+    def test_places_that_cannot_be_written_are_named(self):
+        (self.folder / "file").write_text("precious")
+        below = self.folder / "file" / "below"
+        report = keras_sat.evaluate_robustness(
+            *(self.model, (self.images, self.labels), "apgd-ce"),
+            diagnose=False,
+            verbose=0,
+        )
+        softplus = {"softplus": keras_sat.activations.get("softplus")}
+        for argument, kind, path, write in (
+            ("directory", "folder", below, report.save),
+            ("directory", "folder", below, self.standard),
+            (
+                *("path", "file", f"{below}.png"),
+                lambda path: keras_sat.plots.activations(softplus, path=path),
+            ),
+            ("filepath", "file", f"{below}.keras", self.model.save),
+            (
+                *("filepath", "file", f"{below}.weights.h5"),
+                self.model.save_weights,
+            ),
+        ):
+            with self.assertRaisesRegex(
+                ValueError,
+                f"`{argument}` must be a {kind} that can be written. Received "
+                f"'{path}'",
+            ):
+                write(path)
+        with self.assertRaisesRegex(ValueError, "`filepath` must end with"):
+            self.model.save(self.folder / "model.h5")
+        self.assertEqual(os.listdir(self.folder), ["file"])
+
+    def standard(self, path):
+        data = tf.data.Dataset.from_tensors((self.images, self.labels))
+        keras_sat.callbacks.standard(self.model, path, data)
+
+    def test_folders_around_what_is_written_are_created(self):
+        folder = self.folder / "a" / "b"
+        softplus = {"softplus": keras_sat.activations.get("softplus")}
+        # Without an extension it becomes a PNG.
+        keras_sat.plots.activations(softplus, path=folder / "plot")
+        self.model.save(folder / "c" / "model.keras")
+        names = {path.name for path in self.files()}
+        self.assertEqual(names, {"plot.png", "model.keras"})
 
 
 class EntrancesTest(TestCase):

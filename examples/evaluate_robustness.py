@@ -4,8 +4,8 @@ python examples/evaluate_robustness.py --model=model.keras --dataset=photos
 
 The model is a `.keras` file or a SavedModel, the dataset a folder with one
 folder of images for each class, or `digits` or `cifar10`. It prints the report
-of AutoAttack and saves it with its pictures; killed, the same command goes on
-where it was.
+of AutoAttack and saves it with its pictures; after a kill or Ctrl-C, the same
+command goes on where it was.
 """
 
 import os
@@ -61,7 +61,6 @@ def main(_):
     images = test_images(*model.input_shape[1:3])
     if (low, high) != (0.0, 1.0):
         images = images.map(lambda x, y: (x * (high - low) + low, y))
-    os.makedirs(FLAGS.output_dir, exist_ok=True)
     attacks = FLAGS.attacks[0] if len(FLAGS.attacks) == 1 else FLAGS.attacks
     state_path = os.path.join(FLAGS.output_dir, "state.jsonl")
     if keras_sat.distribution.several_workers(strategy):
@@ -82,4 +81,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(keras_sat.interruptible(main))

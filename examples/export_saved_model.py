@@ -8,7 +8,6 @@ The last part of the output path is the version that the server announces.
 
 import json
 import logging
-import os
 import pathlib
 
 import tensorflow as tf
@@ -26,6 +25,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("image", None, "Image to classify with what was exported.")
 flags.DEFINE_integer("top_k", None, "Classes to return, most probable first.")
+flags.DEFINE_integer("max_pixels", 25_000_000, "Of images that it decodes.")
 flags.mark_flags_as_required(["model", "output"])
 
 
@@ -39,9 +39,12 @@ def main(_):
     if FLAGS.report:
         report = keras_sat.RobustnessReport.load(FLAGS.report)
     model = keras_sat.load_model(FLAGS.model)
-    os.makedirs(os.path.dirname(FLAGS.output) or ".", exist_ok=True)
     model.export(
-        FLAGS.output, class_names=class_names, report=report, top_k=FLAGS.top_k
+        FLAGS.output,
+        class_names=class_names,
+        report=report,
+        top_k=FLAGS.top_k,
+        max_pixels=FLAGS.max_pixels,
     )
     metadata = pathlib.Path(FLAGS.output) / "assets.extra" / "keras_sat.json"
     for name, value in json.loads(metadata.read_text()).items():

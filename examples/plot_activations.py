@@ -22,7 +22,6 @@ flags.DEFINE_string("path", "outputs/activations.png", "Picture to write.")
 
 def main(_):
     """Draws and saves."""
-    os.makedirs(os.path.dirname(FLAGS.path) or ".", exist_ok=True)
     functions = {
         name: keras_sat.activations.get(name) for name in FLAGS.activations
     }

@@ -5,7 +5,8 @@
 
 Needs the data as tensorflow-datasets prepares it (`tfds build cifar10`), and a
 GPU. Not yet run on CIFAR; the tests run it on CPUs, on made-up images of the
-same form. After a kill, the same command goes on. More in docs/recipes.md.
+same form. After a kill or Ctrl-C, the same command goes on. More in
+docs/recipes.md.
 """
 
 import json
@@ -49,4 +50,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(keras_sat.interruptible(main))

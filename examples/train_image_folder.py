@@ -6,7 +6,7 @@
 Each folder has a sub-folder for each class, with JPEG, PNG or other files. The
 defaults are for a few thousand pictures and one GPU, and were not tuned; run by
 the tests on CPUs, on photographs of scikit-learn and scikit-image. After a
-kill, the same command goes on.
+kill or Ctrl-C, the same command goes on.
 """
 
 import keras
@@ -69,4 +69,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(keras_sat.interruptible(main))

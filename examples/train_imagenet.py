@@ -6,7 +6,8 @@
 
 Needs ImageNet as tensorflow-datasets prepares it, and accelerators. Not yet run
 on ImageNet; the tests run it on CPUs, on a small set of the same layout. After
-a kill, the same command goes on. More in docs/recipes.md and docs/scale.md.
+a kill or Ctrl-C, the same command goes on. More in docs/recipes.md and
+docs/scale.md.
 """
 
 import json
@@ -60,4 +61,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(keras_sat.interruptible(main))

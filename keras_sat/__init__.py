@@ -41,6 +41,7 @@ from keras_sat.models import wide_resnet
 from keras_sat.objectives import TRADES
 from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
+from keras_sat.programs import interruptible
 from keras_sat.report import RobustnessReport
 from keras_sat.sat_model import SATModel
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import diagnostics
+from keras_sat import writing
 from keras_sat.attacks import ensemble
 from keras_sat.distribution import several_workers
 from keras_sat.evaluator import Evaluator
@@ -90,7 +91,8 @@ def evaluate_robustness(
         TypeError: If an argument is of a kind that cannot be used.
         ValueError: If an attack is unknown, if images or labels are not as
             described, or if `state_path` or `adversarial_dir` cannot be
-            written or belongs to another evaluation.
+            written, belongs to another evaluation, or is written to by another
+            process.
 
     Example:
 
@@ -117,20 +119,24 @@ def evaluate_robustness(
     header = evaluator.describe(
         attacks, epsilon, adversarial_dir, first, logits
     )
-    journal = Journal(state_path, header)
-    keeper = Keeper(adversarial_dir, journal.is_new)
     tried = attacks if epsilon else ()
     progress = Progress(size, len(tried), verbose)
     finished, sample = [], []
-    for batch in evaluator.worst_cases(
-        stream, tried, journal, keeper.has, progress.update
+    with (
+        writing.alone("state_path", state_path),
+        writing.alone("adversarial_dir", adversarial_dir, inside=True),
     ):
-        keeper.write(batch)
-        if sum(len(b.labels) for b in sample) < DIAGNOSED:
-            sample.append(dataclasses.replace(batch))
-        # All else of a batch is let go, so that memory does not grow.
-        batch.images = batch.adversarial = None
-        finished.append(batch)
+        journal = Journal(state_path, header)
+        keeper = Keeper(adversarial_dir, journal.is_new)
+        for batch in evaluator.worst_cases(
+            stream, tried, journal, keeper.has, progress.update
+        ):
+            keeper.write(batch)
+            if sum(len(b.labels) for b in sample) < DIAGNOSED:
+                sample.append(dataclasses.replace(batch))
+            # All else of a batch is let go, so that memory does not grow.
+            batch.images = batch.adversarial = None
+            finished.append(batch)
     progress.close()
     labels = np.concatenate([batch.labels for batch in finished])
     outcomes = np.concatenate([batch.outcomes for batch in finished])

@@ -4,6 +4,8 @@ import contextlib
 import importlib
 import json
 import os
+import re
+import secrets
 
 import keras
 import tensorflow as tf
@@ -12,6 +14,7 @@ from absl import logging
 from keras_sat import checks
 from keras_sat import endpoints
 from keras_sat import extras
+from keras_sat import writing
 from keras_sat.averaging import averaged_weights
 from keras_sat.averaging import has_averages
 
@@ -29,6 +32,7 @@ def saved_model(
     top_k=None,
     value_range=None,
     image_size=None,
+    max_pixels=endpoints.MAX_PIXELS,
     moving_averages=True,
     report=None,
     metadata=None,
@@ -41,13 +45,14 @@ def saved_model(
       in `value_range`.
     - `serve_uint8`: `images`, uint8 of that shape.
     - `serve_jpeg`, if there are 3 channels: `image_bytes`, `(batch,)`: JPEG,
-      PNG, WebP, GIF or BMP files of any size. Their centre is cut out and
-      resized as by `keras_sat.preprocessing.evaluation_image`.
+      PNG, WebP, GIF or BMP files of up to `max_pixels`. Their centre is cut out
+      and resized as by `keras_sat.preprocessing.evaluation_image`.
 
     All of them return `logits` and `probabilities` `(batch, num_classes)`,
     `top_classes` (int32) and `top_names` `(batch, top_k)`, the most probable
-    class first. Input that is out of range, or no image, ends in an
-    InvalidArgument error for its request. Besides there is `serve`, from float
+    class first, and nothing for an empty batch. Input that is out of range, no
+    image, or too large, ends in an InvalidArgument error for its request, which
+    says where in the batch a bad file is. Besides there is `serve`, from float
     images to logits alone, as in every export by Keras.
 
     The folder appears whole or not at all, in the place of an older SavedModel.
@@ -55,15 +60,19 @@ def saved_model(
 
     Args:
         model: `SATModel`, or `keras.Model` from images to logits.
-        path: str or path-like. The folder to write.
-        class_names: sequence of str, one for each class. Defaults to the
-            numbers of the classes.
+        path: str or path-like. The folder to write; those around it are
+            created.
+        class_names: sequence of str, another one for each class. Defaults to
+            the numbers of the classes.
         top_k: int >= 1. Defaults to `5`, or to all classes if they are fewer.
         value_range: pair of floats. What black and white are in the images
             that `model` takes. Defaults to that of a `SATModel`, else to
             `(0.0, 1.0)`.
         image_size: pair of int. Height and width of images, if the model takes
             any. Defaults to those of the model.
+        max_pixels: int >= 1. Height times width that an encoded image may
+            have, which its header tells before it is decoded: a file of a few
+            kilobytes can be an image of gigabytes. Defaults to `25_000_000`.
         moving_averages: bool. Whether to write the moving averages of the
             weights where the optimizer of `model` keeps them
             (`use_ema=True`). `model` itself stays as it is. Defaults to `True`.
@@ -72,8 +81,9 @@ def saved_model(
 
     Raises:
         TypeError: If an argument is of another kind.
-        ValueError: If `path` holds something else than a SavedModel, if the
-            model does more than a server can, or if arguments disagree.
+        ValueError: If `path` holds something else than a SavedModel, cannot be
+            written or is written by another process, if the model does more
+            than a server can, or if arguments disagree.
 
     Example:
 
@@ -83,53 +93,67 @@ def saved_model(
     )
     ```
     """
-    path = os.fspath(path).rstrip("/")
-    _check_path(path)
+    path = _check_path(path)
     if value_range is None:
         value_range = getattr(model, "value_range", (0.0, 1.0))
-    served = endpoints.of(
-        checks.classifiers.network(model),
-        value_range,
-        image_size,
-        class_names,
-        top_k,
-    )
-    described = _described(model, served, moving_averages, report, metadata)
-    with averaged_weights(model, moving_averages):
-        _write(served, described, path)
+    with writing.alone("path", path, kind="folder"):
+        served = endpoints.of(
+            checks.classifiers.network(model),
+            value_range,
+            image_size,
+            class_names,
+            top_k,
+            max_pixels,
+        )
+        described = _described(model, served, moving_averages, report, metadata)
+        with averaged_weights(model, moving_averages):
+            _write(served, described, path)
 
 
 def other_format(model, path, format, *, moving_averages=True, **kwargs):
     """Writes the network alone as Keras does, for LiteRT or ONNX for example.
 
+    What was there before is replaced by a whole new file, or stays.
+
     Args:
         model: `SATModel`, or `keras.Model` from images to logits.
-        path: str or path-like. `"litert"` wants it to end with `.tflite`.
+        path: str or path-like. The file to write; folders around it are
+            created. `"litert"` wants it to end with `.tflite`.
         format: str. A format of `keras.Model.export`.
         moving_averages: bool. See `saved_model`.
         **kwargs: other arguments of `keras.Model.export`.
 
     Raises:
-        ValueError: If ONNX has no counterpart for an operation of the model.
+        ValueError: If ONNX has no counterpart for an operation of the model, or
+            if `path` cannot be written or is written by another process.
     """
+    path, gfile = os.fspath(path), tf.io.gfile
+    if gfile.isdir(path):
+        checks.refuse("path", "be a file", path)
     network = checks.classifiers.network(model)
     image_shape, _ = checks.classifier("model", network)
-    # Keras refuses models that were loaded and not called yet.
-    network(keras.KerasTensor((None, *image_shape)))
-    with averaged_weights(model, moving_averages):
-        network.export(path, format=format, **kwargs)
-    if format == "onnx":
-        _check_onnx(os.fspath(path))
+    with writing.alone("path", path), _unfinished(path) as folder:
+        # Keras refuses models that were loaded and not called yet.
+        network(keras.KerasTensor((None, *image_shape)))
+        gfile.makedirs(folder)
+        written = os.path.join(folder, os.path.basename(path))
+        with averaged_weights(model, moving_averages):
+            network.export(written, format=format, **kwargs)
+        if format == "onnx":
+            _check_onnx(written)
+        # Some formats are of several files.
+        for name in gfile.listdir(folder):
+            target = os.path.join(os.path.dirname(path), name)
+            gfile.rename(os.path.join(folder, name), target, overwrite=True)
 
 
 def _write(served, described, path):
     """Writes the folder under another name, then renames it."""
-    temporary = f"{path}.{os.getpid()}.tmp"
     archive = keras.export.ExportArchive()
     for name, (function, spec) in served.signatures().items():
         archive.add_endpoint(name, function, [spec])
     gfile = tf.io.gfile
-    try:
+    with _unfinished(path) as temporary:
         with _without_details():
             archive.write_out(temporary, verbose=False)
         file = os.path.join(temporary, METADATA)
@@ -137,6 +161,28 @@ def _write(served, described, path):
         with gfile.GFile(file, "w") as stream:
             stream.write(described)
         _move(temporary, path)
+
+
+@contextlib.contextmanager
+def _unfinished(path):
+    """Lends the name of a folder to write to, which is gone in the end.
+
+    What a process that was killed has left goes as well, but for an older
+    export that it had only put aside.
+    """
+    gfile = tf.io.gfile
+    parent, name = os.path.split(path)
+    left = re.compile(re.escape(name) + r"\.\d+(-[0-9a-f]{8})?\.(tmp|old)/?")
+    there = gfile.listdir(parent or ".") if gfile.isdir(parent or ".") else []
+    for name in filter(left.fullmatch, sorted(there)):
+        folder = os.path.join(parent, name.rstrip("/"))
+        if folder.endswith(".old") and not gfile.exists(path):
+            gfile.rename(folder, path)
+        else:
+            gfile.rmtree(folder)
+    temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        yield temporary
     finally:
         if gfile.exists(temporary):
             gfile.rmtree(temporary)
@@ -159,9 +205,13 @@ def _move(temporary, path):
     if not gfile.exists(path):
         gfile.rename(temporary, path)
         return
-    old = f"{path}.{os.getpid()}.old"
+    old = temporary.removesuffix(".tmp") + ".old"
     gfile.rename(path, old)
-    gfile.rename(temporary, path)
+    try:
+        gfile.rename(temporary, path)
+    except BaseException:
+        gfile.rename(old, path)
+        raise
     gfile.rmtree(old)
 
 
@@ -180,6 +230,7 @@ def _described(model, served, moving_averages, report, metadata):
         "value_range": served.value_range,
         "class_names": served.class_names,
         "top_k": served.top_k,
+        "max_pixels": served.max_pixels,
         "moving_averages": bool(moving_averages and has_averages(model)),
         "training": None
         if attack is None
@@ -221,19 +272,23 @@ def _versions():
 
 
 def _check_path(path):
-    gfile = tf.io.gfile
-    if not gfile.exists(path):
-        return
+    """The path of a folder that may be written or replaced."""
+    gfile, given = tf.io.gfile, path
+    # A link stays, and what it leads to is replaced.
+    path = os.fspath(path).rstrip("/")
+    path = os.path.realpath(path) if os.path.islink(path) else path
+    if path and not gfile.exists(path):
+        return path
     if gfile.isdir(path):
         if not gfile.listdir(path) or tf.saved_model.contains_saved_model(path):
-            return
-    checks.refuse(
-        "path", "be a new folder, or that of a SavedModel to replace", path
+            return path
+    return checks.refuse(
+        "path", "be a new folder, or that of a SavedModel to replace", given
     )
 
 
 def _check_onnx(path):
-    """Removes and refuses a file with operations that ONNX does not know.
+    """Refuses a file with operations that ONNX does not know.
 
     The converter only logs them.
     """
@@ -242,7 +297,6 @@ def _check_onnx(path):
     try:
         onnx.checker.check_model(path)
     except onnx.checker.ValidationError as error:
-        os.remove(path)
         checks.refuse(
             "model",
             "consist of operations that ONNX has",

@@ -1,5 +1,6 @@
 """Classifiers from files, whoever wrote them."""
 
+import contextlib
 import os
 import re
 import zipfile
@@ -11,6 +12,8 @@ from keras_sat import checks
 from keras_sat.sat_model import SATModel
 
 SIGNATURE = "serving_default"
+# What files of Keras 2, and those of weights, begin with.
+HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def load_classifier(path, custom_objects=None, safe_mode=True):
@@ -41,13 +44,10 @@ def load_classifier(path, custom_objects=None, safe_mode=True):
     report = keras_sat.evaluate_robustness(model, test_ds)
     ```
     """
-    path = os.fspath(path)
+    path = checks.path("path", path)
     if os.path.isdir(path) and tf.saved_model.contains_saved_model(path):
         return SavedClassifier(path)
-    if not zipfile.is_zipfile(path):
-        checks.refuse(
-            "path", "be a `.keras` file or the folder of a SavedModel", path
-        )
+    _check_file("be a `.keras` file or the folder of a SavedModel", path)
     model = _loaded(path, custom_objects, safe_mode, compile=False)
     try:
         checks.classifier("model", checks.classifiers.network(model))
@@ -80,8 +80,7 @@ def load_model(path, custom_objects=None, safe_mode=True):
             if `custom_objects` or `safe_mode` keep it from being loaded.
     """
     expected = "be a `.keras` file that `SATModel.save` wrote"
-    if not zipfile.is_zipfile(path):
-        checks.refuse("path", expected, str(path))
+    _check_file(expected, checks.path("path", path))
     model = _loaded(path, custom_objects, safe_mode, compile=True)
     if not isinstance(model, SATModel):
         checks.refuse(
@@ -119,6 +118,23 @@ def _loaded(path, custom_objects, safe_mode, compile):
                 "Pass safe_mode=False if you trust whoever wrote the file.",
             )
         raise
+
+
+def _check_file(expected, path):
+    """Refuses what is no `.keras` file."""
+    if zipfile.is_zipfile(path):
+        return
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if file.read(len(HDF5)) == HDF5:
+            checks.refuse(
+                "path",
+                expected,
+                checks.Described(f"{path!r}, an HDF5 file"),
+                "Read a whole model with keras.saving.load_model, and weights "
+                "alone with `load_weights` of the network that has them; then "
+                "save it as `.keras`.",
+            )
+    checks.refuse("path", expected, path)
 
 
 class SavedClassifier:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import extras
+from keras_sat import files
 
 # Told apart in every common form of colour blindness (Okabe and Ito, 2008).
 COLORS = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
@@ -241,8 +242,24 @@ def _figure(width, height):
 
 
 def _saved(figure, path):
-    if path is not None:
-        figure.savefig(os.fspath(path))
+    """The figure, written whole to a file, if there is a path."""
+    if path is None:
+        return figure
+    path = os.fspath(path)
+    extension = os.path.splitext(path)[1]
+    if not extension:
+        extension = ".png"
+        path += extension
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with files.replacing(path, extension) as temporary:
+            figure.savefig(temporary)
+    except OSError as error:
+        checks.refuse(
+            "path",
+            "be a file that can be written",
+            checks.Described(f"{path!r} ({error.strerror})"),
+        )
     return figure
 
 

@@ -15,26 +15,20 @@ class Keeper:
     """Writes the adversarial images of each batch, if they are to be kept.
 
     Args:
-        directory: str or path-like, or `None`. Made if missing.
+        directory: str or path-like, or `None`. It must be there, and no other
+            process may write to it.
         is_new: bool. Whether the evaluation begins, so that what lies there is
             of another one.
 
     Raises:
-        ValueError: If it cannot be made, or holds images of another evaluation.
+        ValueError: If it holds images of another evaluation.
     """
 
     def __init__(self, directory, is_new):
         self.directory = directory
         if directory is None:
             return
-        try:
-            os.makedirs(directory, exist_ok=True)
-        except OSError as error:
-            checks.refuse(
-                "adversarial_dir",
-                "be a folder that can be written",
-                checks.Described(f"{directory!r} ({error.strerror})"),
-            )
+        files.remove_unfinished(directory, "batch_*.npz")
         if is_new and glob.glob(os.path.join(directory, "batch_*.npz")):
             checks.refuse(
                 "adversarial_dir",

@@ -14,6 +14,7 @@ import numpy as np
 from keras_sat import checks
 from keras_sat import files
 from keras_sat import presentation
+from keras_sat import writing
 
 MISCLASSIFIED = -1
 # Of the files; to be raised when `load` can no longer read older ones.
@@ -155,10 +156,11 @@ class RobustnessReport:
         Raises:
             ImportError: If matplotlib is missing and there is something to
                 draw. All other files are written before.
-            OSError: If the files cannot be written.
+            OSError: If there is no room for the files.
+            ValueError: If the directory cannot be written.
         """
         folder = pathlib.Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
+        writing.folder_to_write("directory", folder)
         content = self._content() | {"seconds": self.seconds}
         name = content["examples"]
         if name:

@@ -1,6 +1,7 @@
 """`SATModel`: a classifier that trains on the adversarial images it attacks."""
 
 import contextlib
+import os
 
 import keras
 import tensorflow as tf
@@ -8,9 +9,11 @@ import tensorflow as tf
 from keras_sat import averaging
 from keras_sat import checks
 from keras_sat import export
+from keras_sat import files
 from keras_sat import monitors
 from keras_sat import schedules
 from keras_sat import seed_states
+from keras_sat import writing
 from keras_sat.attacks import PGD
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks.attack import Attack
@@ -475,17 +478,33 @@ class SATModel(ReplicatedModel):
             )
 
     def save(self, filepath, **kwargs):
-        """Writes a `.keras` file; see `keras.Model`."""
-        # What is loaded has an optimizer with a state.
-        self.build_optimizer()
-        with averaging.averaged_weights(self, self._averages.during_fit):
-            super().save(filepath, **kwargs)
+        """Writes a `.keras` file, whole or not at all; see `keras.Model`."""
+        with self._saving(filepath, ".keras", **kwargs) as path:
+            super().save(path, **kwargs)
 
     def save_weights(self, filepath, **kwargs):
         """Writes weights and the state of training; see `keras.Model`."""
+        with self._saving(filepath, ".weights.h5", **kwargs) as path:
+            super().save_weights(path, **kwargs)
+
+    @contextlib.contextmanager
+    def _saving(self, filepath, extension, overwrite=True, **_):
+        """Where Keras is to write, so that a local file appears whole."""
+        # What is loaded has an optimizer with a state.
         self.build_optimizer()
-        with averaging.averaged_weights(self, self._averages.during_fit):
-            super().save_weights(filepath, **kwargs)
+        name = str(filepath)
+        if extension == ".keras" and name.endswith((".h5", ".hdf5")):
+            checks.refuse("filepath", "end with '.keras'", filepath)
+        averaged = averaging.averaged_weights(self, self._averages.during_fit)
+        with averaged, contextlib.ExitStack() as stack:
+            # Keras asks before it overwrites, if that is not wanted.
+            if overwrite and name.endswith(extension) and "://" not in name:
+                folder = os.path.dirname(name) or "."
+                writing.folder_to_write("filepath", folder, "file", name)
+                filepath = stack.enter_context(
+                    files.replacing(filepath, extension)
+                )
+            yield filepath
 
     def load_weights(self, filepath, **kwargs):
         """Loads weights and the state of training; see `keras.Model`."""

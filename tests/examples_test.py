@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -79,15 +80,33 @@ class ExamplesTest(TestCase):
             best["epoch"], 1 + np.argmax(log["val_robust_accuracy"])
         )
 
-    def kill_after_an_epoch(self, process, directory):
-        """Ends a training that has written its first checkpoint."""
+    def end_after_an_epoch(self, process, directory, how=signal.SIGKILL):
+        """What a training prints that ends with its first checkpoint."""
         deadline = time.monotonic() + 300
         while not list(directory.glob("checkpoint-*.npz")):
             self.assertIsNone(process.poll(), "It ended too early.")
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.1)
-        process.kill()
-        process.communicate()
+        process.send_signal(how)
+        return process.communicate(timeout=300)[0]
+
+    def test_ctrl_c_ends_a_training_in_words(self):
+        results = pathlib.Path(self.get_temp_dir()) / "new"
+        flags = {"epochs": 200, "steps": 1, "output_dir": results}
+        process = start("train_digits", **flags)
+        folder = results / "checkpoints" / "relu-0"
+        output = self.end_after_an_epoch(process, folder, signal.SIGINT)
+        self.assertEqual(process.returncode, 130, output)
+        self.assertNotIn("Traceback", output)
+        for words in (
+            "Training is saved after this step",
+            "SIGINT: training is saved at epoch",
+            "Interrupted. The same command goes on from what is saved:",
+            "examples/train_digits.py --epochs=200 --steps=1 --output_dir=",
+        ):
+            self.assertIn(words, output)
+        # No lock is left.
+        self.assertEmpty(list(results.rglob(".*")))
 
     def train_and_kill_imagenet(self, **flags):
         """Trains two epochs, killed in the second.
@@ -105,7 +124,7 @@ class ExamplesTest(TestCase):
         }
         checkpoints = flags.get("resume_dir", root / "results" / "checkpoints")
         process = start("train_imagenet", **flags)
-        self.kill_after_an_epoch(process, checkpoints)
+        self.end_after_an_epoch(process, checkpoints)
         output = self.finish(start("train_imagenet", **flags))
         self.assertNotIn("Epoch 1/2", output)
         self.assertIn("Epoch 2/2", output)

@@ -6,6 +6,9 @@ import io
 import json
 import os
 import pathlib
+import re
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -183,6 +186,18 @@ class AnswersTest(ExportTest):
         seen = [preprocessing.evaluation_image(f, 16, 24) for f in files]
         self.assert_close(answer["logits"], model(np.stack(seen) / 255))
 
+    def test_files_may_have_as_many_pixels_as_asked_for(self):
+        serve = self.export(max_pixels=40 * 60)["serve_jpeg"]
+        files = encoded(self.pictures)
+        self.assertEqual(serve(image_bytes=files)["logits"].shape, (3, 5))
+        larger = np.zeros((40, 61, 3), np.uint8)
+        for encode in (tf.io.encode_jpeg, tf.io.encode_png):
+            bad = encoded([larger], encode)
+            with self.assertRaisesRegex(
+                InvalidArgumentError, r"most 2400 pixels.*\[3\] \[2440\]"
+            ):
+                serve(image_bytes=tf.concat([files, bad], 0))
+
     def test_gray_models_have_no_signature_for_files(self):
         inputs = keras.Input((8, 8, 1))
         x = keras.layers.Flatten()(inputs)
@@ -298,6 +313,8 @@ class ServerTest(ExportTest):
         loaded = self.export(model)
         answer = loaded["serving_default"](images=self.images)
         self.assert_close(answer["logits"], model(self.images))
+        answer = loaded["serving_default"](images=self.images[:0])
+        self.assertEqual(answer["logits"].shape, (0, 5))
         operations, attributes = graphs(self.path)
         self.assertFalse(any("Xla" in o for o in operations))
         self.assertFalse(any(a["_XlaMustCompile"].b for a in attributes))
@@ -323,27 +340,76 @@ class BadInputTest(ExportTest):
         super().setUp()
         if self.loaded is None:
             type(self).loaded = self.export()
+            keep = tempfile.TemporaryDirectory()
+            self.addClassCleanup(keep.cleanup)
+            type(self).path_of_loaded = f"{keep.name}/model"
+            shutil.copytree(self.path, self.path_of_loaded)
 
     @parameterized.named_parameters(
-        ("empty", b"", r"`image_bytes` must be a JPEG.*\[1\] \[0\]"),
-        ("text", b"<html>", r"`image_bytes` must be a JPEG.*\[1\] \[6\]"),
-        ("jpeg_header", b"\xff\xd8\xff\xe0", "Invalid JPEG data"),
-        ("png_header", b"\x89PNG\r\n\x1a\n", "Invalid PNG"),
-        ("bmp_header", b"BM", "Incomplete bmp"),
+        ("empty", b"", f"{preprocessing.FORMATS} files"),
+        ("text", b"<html>", f"{preprocessing.FORMATS} files"),
+        ("jpeg_header", b"\xff\xd8\xff\xe0", "files that can be decoded"),
+        ("png_header", b"\x89PNG\r\n\x1a\n", "files that can be decoded"),
+        ("bmp_header", b"BM", "files that can be decoded"),
     )
-    def test_no_image_ends_its_request_and_no_other(self, contents, words):
+    def test_bad_files_are_named_and_end_no_other_request(self, contents, kind):
         serve = self.loaded["serve_jpeg"]
         good = encoded(self.pictures[:1], tf.io.encode_jpeg)
         before = serve(image_bytes=good)["logits"]
-        with self.assertRaisesRegex(InvalidArgumentError, words):
-            serve(image_bytes=tf.concat([good, [contents]], 0))
+        size = len(contents)
+        good_file = good[0].numpy()
+        for files, places, sizes in (
+            ([contents], "[0]", f"[{size}]"),
+            ([good_file, contents] * 2, "[1 3]", f"[{size} {size}]"),
+        ):
+            with self.assertRaisesRegex(
+                InvalidArgumentError,
+                f"`image_bytes` must be {kind}. Received others.*:"
+                + re.escape(f"] {places} {sizes}"),
+            ):
+                serve(image_bytes=tf.constant(files))
         self.assertAllEqual(serve(image_bytes=good)["logits"], before)
 
-    def test_a_truncated_jpeg_is_refused(self):
-        whole = tf.io.encode_jpeg(self.pictures[0]).numpy()
-        with self.assertRaisesRegex(InvalidArgumentError, "JPEG"):
+    @parameterized.parameters(tf.io.encode_jpeg, tf.io.encode_png)
+    def test_a_file_that_was_cut_off_is_refused(self, encode):
+        whole = encode(self.pictures[0]).numpy()
+        with self.assertRaisesRegex(
+            InvalidArgumentError, "must be files that can be decoded"
+        ):
             serve = self.loaded["serve_jpeg"]
             serve(image_bytes=tf.constant([whole[: len(whole) // 2]]))
+
+    def test_an_image_of_gigabytes_is_refused_before_it_is_decoded(self):
+        # What it claims in its header, it need not hold.
+        png = bytearray(tf.io.encode_png(self.pictures[0]).numpy())
+        png[16:24] = struct.pack(">II", 20_000, 20_000)
+        jpeg = bytearray(tf.io.encode_jpeg(self.pictures[0]).numpy())
+        size = struct.pack(">HH", 40, 60)
+        self.assertEqual(jpeg.count(size), 1)
+        place = jpeg.index(size)
+        jpeg[place : place + 4] = struct.pack(">HH", 20_000, 20_000)
+        good = tf.io.encode_png(self.pictures[0]).numpy()
+        for bad in (png, jpeg):
+            with self.assertRaisesRegex(
+                InvalidArgumentError,
+                "`image_bytes` must be images of at most 25000000 pixels. "
+                r"Received others.*many pixels:\] \[1\] \[400000000\]",
+            ):
+                files = tf.constant([good, bytes(bad)])
+                self.loaded["serve_jpeg"](image_bytes=files)
+
+    def test_an_empty_batch_gives_empty_answers(self):
+        for name in SIGNATURES:
+            serve = self.loaded[name]
+            (spec,) = serve.structured_input_signature[1].values()
+            empty = tf.zeros([0, *spec.shape[1:]], spec.dtype)
+            answer = serve(**{spec.name: empty})
+            self.assertEqual(answer["logits"].shape, (0, 5))
+            self.assertEqual(answer["probabilities"].shape, (0, 5))
+            self.assertEqual(answer["top_classes"].shape, (0, 5))
+            self.assertEqual(answer["top_names"].shape, (0, 5))
+        loaded = tf.saved_model.load(self.path_of_loaded)
+        self.assertEqual(loaded.serve(tf.zeros([0, 8, 8, 3])).shape, (0, 5))
 
     @parameterized.parameters(
         (255.0, 0.0), (1.0, -0.1), (np.nan, 0), (np.inf, 0)
@@ -473,14 +539,94 @@ class FolderTest(ExportTest):
         def fail(*_, **__):
             raise OSError("The disk is full.")
 
+        rename = tf.io.gfile.rename
+
+        def fail_second(source, target, **options):
+            if source.endswith(".tmp"):
+                fail()
+            rename(source, target, **options)
+
+        for name, fails in (("makedirs", fail), ("rename", fail_second)):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(tf.io.gfile, name, fails)
+                with self.assertRaisesRegex(OSError, "disk is full"):
+                    self.export(class_names=NAMES)
+            self.assertEqual(os.listdir(self.folder), ["model"])
+            loaded = tf.saved_model.load(self.path).signatures
+            answer = loaded["serving_default"](images=self.images)
+            self.assert_close(answer["logits"], self.predict(self.images))
+
+    def test_what_a_killed_export_has_left_is_put_right(self):
+        self.export()
+        # Killed between the two renames.
+        shutil.move(self.path, f"{self.path}.7-0123abcd.old")
+        for name in ("model.7-0123abcd.tmp", "model.8.tmp", "model.tmp"):
+            os.makedirs(os.path.join(self.folder, name, "variables"))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tf.io.gfile, "makedirs", fail)
+            patch.setattr(tf.io.gfile, "makedirs", None)
+            with self.assertRaises(TypeError):
+                self.export()
+        self.assertCountEqual(os.listdir(self.folder), ["model", "model.tmp"])
+        self.assertTrue(tf.saved_model.contains_saved_model(self.path))
+
+    def test_a_link_stays_and_leads_to_the_new_export(self):
+        os.symlink("model", os.path.join(self.folder, "current"))
+        for _ in range(2):
+            export.saved_model(self.model, os.path.join(self.folder, "current"))
+            self.assertCountEqual(os.listdir(self.folder), ["model", "current"])
+            self.assertTrue(tf.saved_model.contains_saved_model(self.path))
+
+    def test_a_place_that_cannot_be_written_is_told_before_the_work(self):
+        file = pathlib.Path(self.folder) / "file"
+        file.write_text("precious")
+
+        def work(*_):
+            self.fail("It had begun.")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(export, "averaged_weights", work)
+            for path, format, kind in (
+                (file / "model", "tf_saved_model", "folder"),
+                (file / "a" / "b", "tf_saved_model", "folder"),
+                ("/proc/none/model", "tf_saved_model", "folder"),
+                (file / "model.tflite", "litert", "file"),
+                ("/proc/none/model.onnx", "onnx", "file"),
+            ):
+                with self.assertRaisesRegex(
+                    ValueError,
+                    f"`path` must be a {kind} that can be written.*'{path}'",
+                ):
+                    self.model.export(path, format)
+            for path in ("", "/"):
+                with self.assertRaisesRegex(ValueError, "`path` must be a new"):
+                    self.model.export(path)
+            with self.assertRaisesRegex(ValueError, "`path` must be a file"):
+                self.model.export(self.folder, "litert")
+        self.assertEqual(file.read_text(), "precious")
+        self.assertEqual(os.listdir(self.folder), ["file"])
+
+    def test_folders_around_the_export_are_created(self):
+        path = pathlib.Path(self.folder) / "a" / "b"
+        self.model.export(path / "1")
+        self.assertEqual(os.listdir(path), ["1"])
+
+    def test_a_failing_export_leaves_an_older_file_of_another_format(self):
+        path = pathlib.Path(self.folder) / "new" / "model.tflite"
+
+        def write(network, file, **_):
+            pathlib.Path(file).write_text("half")
+            raise OSError("The disk is full.")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(self.model.model), "export", write)
             with self.assertRaisesRegex(OSError, "disk is full"):
-                self.export(class_names=NAMES)
-        self.assertEqual(os.listdir(self.folder), ["model"])
-        loaded = tf.saved_model.load(self.path).signatures
-        answer = loaded["serving_default"](images=self.images)
-        self.assert_close(answer["logits"], self.predict(self.images))
+                self.model.export(path, "litert")
+            self.assertEqual(os.listdir(path.parent), [])
+            path.write_text("precious")
+            with self.assertRaisesRegex(OSError, "disk is full"):
+                self.model.export(path, "litert")
+        self.assertEqual(os.listdir(path.parent), ["model.tflite"])
+        self.assertEqual(path.read_text(), "precious")
 
     def test_what_is_no_savedmodel_is_not_replaced(self):
         os.makedirs(self.path)
@@ -497,6 +643,14 @@ class FolderTest(ExportTest):
         (dict(class_names=NAMES[:4]), ValueError, "class_names.*5 cl.*4 names"),
         (dict(class_names="abcde"), TypeError, "class_names.*sequence of str"),
         (dict(class_names=range(5)), TypeError, "class_names.*sequence of str"),
+        (dict(class_names=7), TypeError, "class_names.*sequence of str"),
+        (
+            dict(class_names=["a", "b", "a", "b", "c"]),
+            ValueError,
+            r"`class_names` must differ.*more than once: \['a', 'b'\]",
+        ),
+        (dict(max_pixels=0), ValueError, "max_pixels.*at least 1"),
+        (dict(max_pixels=2.5e7), TypeError, "max_pixels.*integer"),
         (dict(top_k=0), ValueError, "top_k.*at least 1"),
         (dict(top_k=6), ValueError, "top_k.*at most 5"),
         (dict(image_size=(9, 8)), ValueError, "image_size.*9"),

@@ -20,6 +20,8 @@ MAY_IMPORT = {
     "checks": set(),
     "config": set(),
     "extras": set(),
+    "programs": set(),
+    "writing": set(),
     "averaging": set(),
     "monitors": {"averaging"},
     "batch_statistics": set(),
@@ -33,8 +35,9 @@ MAY_IMPORT = {
     "xla": {"distribution"},
     "plots": set(),
     "tracing": set(),
-    "endpoints": {"preprocessing", "tracing"},
-    "export": {"averaging", "endpoints"},
+    "headers": set(),
+    "endpoints": {"headers", "preprocessing", "tracing"},
+    "export": {"averaging", "endpoints", "writing"},
     "models": {"activations", "sharing"},
     "attacks": {"batch_statistics", "xla"},
     "objectives": set(),
@@ -61,13 +64,14 @@ MAY_IMPORT = {
         "sharing",
         "stale_statistics",
         "weights",
+        "writing",
     },
     "stale_statistics": {"attacks", "batch_statistics"},
     "files": set(),
     "journal": set(),
     "loading": {"sat_model"},
     "presentation": {"plots"},
-    "report": {"presentation"},
+    "report": {"presentation", "writing"},
     "subject": {"attacks"},
     "progress": {"report"},
     "reading": set(),
@@ -91,6 +95,7 @@ MAY_IMPORT = {
         "journal",
         "progress",
         "report",
+        "writing",
     },
     "callbacks": {
         "attacks",
@@ -99,6 +104,7 @@ MAY_IMPORT = {
         "overfitting",
         "plots",
         "settings",
+        "writing",
     },
     "recipes": {
         "attacks",
@@ -112,9 +118,10 @@ MAY_IMPORT = {
         "objectives",
         "sat_model",
         "schedules",
+        "writing",
     },
 }
-REQUIRED = {"absl", "keras", "numpy", "tensorflow"}
+REQUIRED = {"absl", "filelock", "keras", "numpy", "tensorflow"}
 
 
 def imported(nodes):

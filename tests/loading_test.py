@@ -51,6 +51,11 @@ class LoadingTest(TestCase):
         tf.saved_model.save(module, self.folder(name), signatures)
         return self.folder(name)
 
+    def hdf5(self):
+        model, _, _ = self.tiny_classifier()
+        model.save_weights(self.folder("model.weights.h5"))
+        return self.folder("model.weights.h5")
+
     def test_refuses_what_is_no_classifier(self):
         spec = tf.TensorSpec((None, 2), tf.float32)
         text = tf.TensorSpec((None,), tf.string)
@@ -68,11 +73,14 @@ class LoadingTest(TestCase):
             ),
             "be a `.keras` file or the folder": self.get_temp_dir(),
             "be a `.keras` file": self.folder("missing"),
+            "an HDF5 file. Read a whole model with keras.saving": self.hdf5(),
         }
         for message, path in cases.items():
             with self.subTest(message):
                 with self.assertRaisesRegex(ValueError, message):
                     load_classifier(path)
+                with self.assertRaisesRegex(ValueError, "`path` must be a"):
+                    keras_sat.load_model(path)
 
     def test_the_example_evaluates_a_folder_of_images(self):
         generator = np.random.default_rng(0)

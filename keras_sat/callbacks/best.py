@@ -1,19 +1,19 @@
 """The model of the best epoch in a file."""
 
-import contextlib
+import glob
 import json
 import os
 import tempfile
 
-import keras
 from absl import logging
 
 from keras_sat import checks
 from keras_sat import distribution
 from keras_sat import files
+from keras_sat.callbacks.writer import Writer
 
 
-class BestCheckpoint(keras.callbacks.Callback):
+class BestCheckpoint(Writer):
     """Saves the whole model whenever an epoch is better than all before it.
 
     Robust accuracy falls again when adversarial training goes on for long: the
@@ -32,7 +32,8 @@ class BestCheckpoint(keras.callbacks.Callback):
 
     Raises:
         ValueError: If `path` is no `.keras` file; in `fit`, if there is no such
-            log. An epoch without validation is passed over.
+            log, or if `path` cannot be written or another process writes it. An
+            epoch without validation is passed over.
 
     Example:
 
@@ -47,7 +48,7 @@ class BestCheckpoint(keras.callbacks.Callback):
     """
 
     def __init__(self, path, monitor="val_robust_accuracy"):
-        super().__init__()
+        super().__init__(path, "path")
         self.path = os.fspath(path)
         if not self.path.endswith(".keras"):
             checks.refuse("path", "end with '.keras'", self.path)
@@ -91,18 +92,16 @@ class BestCheckpoint(keras.callbacks.Callback):
             with tempfile.TemporaryDirectory() as directory:
                 self.model.save(os.path.join(directory, "unused.keras"))
             return
-        self._write()
+        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
+        with files.replacing(self.path, ".keras") as temporary:
+            self.model.save(temporary)
         values = {name: float(value) for name, value in logs.items()}
         text = json.dumps({"epoch": epoch + 1} | values, indent=2)
         files.write_text(self.logs_path, text)
         logging.info("%s is %.4f: the best so far.", self.monitor, self._best)
 
-    def _write(self):
-        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
-        temporary = self.path.removesuffix(".keras") + ".tmp.keras"
-        try:
-            self.model.save(temporary)
-            os.replace(temporary, self.path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(temporary)
+    def remove_unfinished(self):
+        """Removes what processes that were killed have left there."""
+        for path in (self.path, self.logs_path):
+            folder, name = os.path.split(path)
+            files.remove_unfinished(folder, glob.escape(name))

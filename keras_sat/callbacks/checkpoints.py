@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import pathlib
 import re
 import zipfile
 import zlib
@@ -71,7 +70,6 @@ def save(model, directory, settings, position, keep, write=True):
     )
     try:
         os.makedirs(directory, exist_ok=True)
-        _remove_unfinished(directory)
         files.write(
             path,
             lambda file: np.savez(file, header=json.dumps(header), **arrays),
@@ -159,12 +157,6 @@ def _paths(directory):
         return []
     names = filter(_NAME.fullmatch, os.listdir(directory))
     return [os.path.join(directory, n) for n in sorted(names, reverse=True)]
-
-
-def _remove_unfinished(directory):
-    """What a process that was killed while it wrote has left."""
-    for path in pathlib.Path(directory).glob("checkpoint-*.tmp"):
-        path.unlink(missing_ok=True)
 
 
 def _read(path):

@@ -3,7 +3,6 @@
 import io
 import os
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,10 +14,11 @@ from keras_sat import files
 from keras_sat import plots
 from keras_sat.attacks.attack import to_float
 from keras_sat.attacks.losses import class_ids
+from keras_sat.callbacks.writer import Writer
 from keras_sat.checks import datasets
 
 
-class AdversarialImages(keras.callbacks.Callback):
+class AdversarialImages(Writer):
     """Draws clean images, adversarial ones and their difference.
 
     After each epoch the same images are attacked by the `eval_attack` of the
@@ -39,7 +39,8 @@ class AdversarialImages(keras.callbacks.Callback):
         ImportError: If matplotlib is missing, or, with `tensorboard=True`,
             TensorBoard.
         ValueError: If `dataset` is empty or has no labels; in `fit`, if its
-            images or labels are not for the model.
+            images or labels are not for the model, or if the directory cannot
+            be written or another process writes there.
 
     Example:
 
@@ -52,7 +53,7 @@ class AdversarialImages(keras.callbacks.Callback):
     def __init__(
         self, dataset, directory, count=8, tensorboard=False, class_names=None
     ):
-        super().__init__()
+        super().__init__(directory)
         checks.integer("count", count)
         with extras.needed("plots"):
             import matplotlib  # noqa: F401
@@ -110,6 +111,10 @@ class AdversarialImages(keras.callbacks.Callback):
             with self._writer.as_default():
                 tf.summary.image("adversarial", pixels[None], step=epoch)
             self._writer.flush()
+
+    def remove_unfinished(self):
+        """Removes what processes that were killed have left there."""
+        files.remove_unfinished(self.directory, "adversarial-*.png")
 
 
 def _first_batches(dataset, count):

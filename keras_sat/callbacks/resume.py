@@ -5,21 +5,25 @@ import os
 import signal
 import threading
 
-import keras
 import tensorflow as tf
 from absl import logging
 
 from keras_sat import checks
 from keras_sat import distribution
+from keras_sat import files
 from keras_sat.callbacks import checkpoints
+from keras_sat.callbacks.writer import Writer
 from keras_sat.settings import training_settings
 
 # The exit code of a run that SIGTERM ended after its state was saved: that of
 # a failure which may be gone at the next try, EX_TEMPFAIL.
 PREEMPTED = 75
+_INTERRUPTED = (
+    b"\nTraining is saved after this step and ends; Ctrl-C ends it at once.\n"
+)
 
 
-class Resume(keras.callbacks.Callback):
+class Resume(Writer):
     """Saves the state of training, and goes on from it after a kill.
 
     Started again by the same command, `SATModel.fit` continues at the epoch and
@@ -37,8 +41,9 @@ class Resume(keras.callbacks.Callback):
     directory.
 
     On SIGTERM training is saved after the current step, of validation too, and
-    the process exits with the code `PREEMPTED` (75). If one of several workers
-    is told so, all do it.
+    the process exits with the code `PREEMPTED` (75). On SIGINT (Ctrl-C) it is
+    saved, too, and then `KeyboardInterrupt` is raised as usual; a second one is
+    raised at once. If one of several workers is told so, all do it.
 
     Not saved: the state of other callbacks, and, for the epoch that was
     interrupted, the `metrics` given to `compile`. Put it behind callbacks that
@@ -52,7 +57,9 @@ class Resume(keras.callbacks.Callback):
 
     Raises:
         ValueError: In `fit`, if the directory holds checkpoints of another
-            model or recipe, or none that can be read.
+            model or recipe, or none that can be read, if it cannot be written,
+            or if another process trains in it.
+        KeyboardInterrupt: In `fit`, on SIGINT, after training is saved.
         OSError: In `fit`, if a checkpoint cannot be written. Those before it
             are left as they are.
 
@@ -64,7 +71,7 @@ class Resume(keras.callbacks.Callback):
     """
 
     def __init__(self, directory, save_freq="epoch", keep=2):
-        super().__init__()
+        super().__init__(directory)
         if save_freq != "epoch":
             checks.integer("save_freq", save_freq)
         checks.integer("keep", keep)
@@ -76,7 +83,7 @@ class Resume(keras.callbacks.Callback):
         self._past = 0
         self._skip = 0
         self._epoch = 0
-        self._terminated = False
+        self._signal = None
 
     @contextlib.contextmanager
     def session(self, model, dataset, steps_per_epoch=None):
@@ -91,6 +98,16 @@ class Resume(keras.callbacks.Callback):
         Yields:
             The epoch to begin with, or `None` if there is no checkpoint.
         """
+        with super().session(model, dataset, steps_per_epoch):
+            self._look_for_checkpoint(model, dataset, steps_per_epoch)
+            with self._notes_signals():
+                try:
+                    yield self._found.epoch if self._found else None
+                finally:
+                    # A later call of `fit` trains from its first step.
+                    model.train_function = None
+
+    def _look_for_checkpoint(self, model, dataset, steps_per_epoch):
         self.set_model(model)
         self._settings = training_settings(model)
         self._found = checkpoints.newest(self.directory, self._settings)
@@ -102,12 +119,6 @@ class Resume(keras.callbacks.Callback):
                 self._past = self._found.epoch * steps_per_epoch
             else:
                 _start_again(dataset, self._found.epoch)
-        with self._waits_for_sigterm():
-            try:
-                yield self._found.epoch if self._found else None
-            finally:
-                # A later call of `fit` trains from its first step.
-                model.train_function = None
 
     def on_train_begin(self, logs=None):
         """Restores the state."""
@@ -141,26 +152,44 @@ class Resume(keras.callbacks.Callback):
         """Saves the state with which the next epoch begins."""
         self._save(epoch + 1, 0)
 
+    def on_train_end(self, logs=None):
+        """Ends, if that was asked for after the last step."""
+        # It is saved, and the weights may be averages by now.
+        self._end_if_told()
+
+    def remove_unfinished(self):
+        """Removes what processes that were killed have left there."""
+        files.remove_unfinished(self.directory, "checkpoint-*.npz")
+
     @property
     def _strategy(self):
         return self.model.distribute_strategy
 
     @contextlib.contextmanager
-    def _waits_for_sigterm(self):
-        """Notes SIGTERM instead of ending at once, where Python lets us."""
-        self._terminated = False
+    def _notes_signals(self):
+        """Notes signals instead of ending at once, where Python lets us."""
+        self._signal = None
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
-        def note(*_):
-            self._terminated = True
+        def note(number, frame):
+            if number == signal.SIGINT:
+                if self._signal == number:
+                    signal.default_int_handler(number, frame)
+                # Other ways of printing may be what it interrupts.
+                os.write(2, _INTERRUPTED)
+            self._signal = number
 
-        before = signal.signal(signal.SIGTERM, note)
+        before = {signal.SIGTERM: signal.signal(signal.SIGTERM, note)}
+        # Who has a handler of his own, or ignores it, means that.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, note)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _after_skipped_steps(self, train):
         """The function that trains, once past steps have been read again."""
@@ -178,16 +207,24 @@ class Resume(keras.callbacks.Callback):
 
         return function
 
-    def _end_if_told(self, epoch, step):
-        """Saves and exits after SIGTERM."""
-        if distribution.on_any_worker(self._strategy, self._terminated):
-            self._save(epoch, step)
+    def _end_if_told(self, *position):
+        """Ends after a signal, saved if there is a position to go on from."""
+        told = self._signal is not None
+        if not distribution.on_any_worker(self._strategy, told):
+            return
+        interrupted = distribution.on_any_worker(
+            self._strategy, self._signal == signal.SIGINT
+        )
+        if position:
+            self._save(*position)
             logging.warning(
-                "SIGTERM: training is saved at epoch %d, step %d, and ends.",
-                epoch,
-                step,
+                "%s: training is saved at epoch %d, step %d, and ends.",
+                "SIGINT" if interrupted else "SIGTERM",
+                *position,
             )
-            raise SystemExit(PREEMPTED)
+        if interrupted:
+            raise KeyboardInterrupt
+        raise SystemExit(PREEMPTED)
 
     def _save(self, epoch, step):
         checkpoints.save(

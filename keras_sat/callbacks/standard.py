@@ -7,11 +7,13 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import distribution
+from keras_sat import writing
 from keras_sat.callbacks.best import BestCheckpoint
 from keras_sat.callbacks.images import AdversarialImages
 from keras_sat.callbacks.non_finite import StopOnNonFinite
 from keras_sat.callbacks.overfitting import CatastrophicOverfitting
 from keras_sat.callbacks.resume import Resume
+from keras_sat.callbacks.writer import Writer
 
 
 def standard(
@@ -33,6 +35,9 @@ def standard(
     - with `tensorboard=True`, scalars and pictures for it in `tensorboard/`;
     - `checkpoints/`: from which the same command goes on after a kill.
 
+    While `fit` runs, no other process can write to that folder: hidden files
+    in it say so, and are removed in the end.
+
     Args:
         model: `SATModel` that is to be trained. One worker of several writes.
         directory: str or path-like. Only for this run; it is created.
@@ -52,6 +57,8 @@ def standard(
         TypeError: If `validation_ds` is no `tf.data.Dataset`.
         ImportError: If matplotlib is missing, or TensorBoard if that is asked
             for.
+        ValueError: If the folder cannot be written; in `fit`, if another
+            process writes there.
 
     Example:
 
@@ -72,13 +79,14 @@ def standard(
     def path(*names):
         return os.path.join(directory, *names)
 
-    os.makedirs(directory, exist_ok=True)
+    writing.folder_to_write("directory", directory)
     logs = []
     if distribution.is_chief(model.distribute_strategy):
         logs.append(keras.callbacks.CSVLogger(path("log.csv"), append=True))
         if tensorboard:
             logs.append(keras.callbacks.TensorBoard(path("tensorboard")))
     return [
+        Writer(directory),
         StopOnNonFinite(),
         CatastrophicOverfitting(validation_ds.take(probe_batches)),
         BestCheckpoint(path("best.keras")),

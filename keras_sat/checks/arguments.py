@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import os
 
 
 def refuse(name, expected, value, fix="", error=ValueError):
@@ -25,6 +26,13 @@ def refuse(name, expected, value, fix="", error=ValueError):
 
 class Described(str):
     """Words for a value that is too large to be shown, like an array."""
+
+
+def path(name, value):
+    """Returns a path as str; refuses what is none."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        refuse(name, "be a path", value, error=TypeError)
+    return os.fspath(value)
 
 
 def lookup(name, key, table):

@@ -8,6 +8,7 @@ from keras_sat import callbacks
 from keras_sat import checks
 from keras_sat import distribution
 from keras_sat import loading
+from keras_sat import writing
 from keras_sat.evaluation import evaluate_robustness
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -29,7 +30,8 @@ def train(
     In `directory` are, at the end, what `callbacks.standard` writes, the
     report of AutoAttack in float32 (see `RobustnessReport.save`), and
     `saved_model`, for servers. Called again after a kill, with the same
-    arguments, it goes on where it was.
+    arguments, it goes on where it was. No other process can write there
+    meanwhile.
 
     Args:
         recipe: `Recipe`.
@@ -51,8 +53,11 @@ def train(
         `RobustnessReport`.
 
     Raises:
-        ValueError: If `precision` is unknown, or `report_images` below 1; in
+        ValueError: If `precision` is unknown, or `report_images` below 1; if
+            another process writes to `directory`, or it cannot be written; in
             `fit` and in its callbacks, if there is nothing to train on.
+        KeyboardInterrupt: On SIGINT; a training is saved first, see
+            `callbacks.Resume`.
 
     Example:
 
@@ -68,28 +73,33 @@ def train(
     checks.integer("report_images", report_images)
     strategy = strategy or distribution.strategy()
     directory = os.fspath(directory)
-    model = _model(recipe, train_ds, strategy, precision)
-    with strategy.scope():
-        recipe.compile(model, train_ds.num_batches)
-    model.fit(
-        train_ds,
-        epochs=recipe.epochs,
-        validation_data=test_ds,
-        callbacks=callbacks.standard(model, directory, test_ds, **options),
-    )
-    # What one worker wrote last, the others have to find.
-    distribution.wait_for_workers(strategy)
-    best = _model(recipe, train_ds, strategy, "float32")
-    trained = loading.load_classifier(os.path.join(directory, "best.keras"))
-    best.set_weights(trained.get_weights())
-    report = _report(best, test_ds, report_images, recipe.epsilon, directory)
-    if distribution.is_chief(strategy):
-        report.save(directory)
-        best.export(
-            os.path.join(directory, "saved_model"),
-            class_names=test_ds.class_names,
-            report=report,
+    # One of several workers writes, and the others do not.
+    own = directory if distribution.is_chief(strategy) else None
+    with writing.alone("directory", own, inside=True):
+        model = _model(recipe, train_ds, strategy, precision)
+        with strategy.scope():
+            recipe.compile(model, train_ds.num_batches)
+        model.fit(
+            train_ds,
+            epochs=recipe.epochs,
+            validation_data=test_ds,
+            callbacks=callbacks.standard(model, directory, test_ds, **options),
         )
+        # What one worker wrote last, the others have to find.
+        distribution.wait_for_workers(strategy)
+        best = _model(recipe, train_ds, strategy, "float32")
+        trained = loading.load_classifier(os.path.join(directory, "best.keras"))
+        best.set_weights(trained.get_weights())
+        report = _report(
+            best, test_ds, report_images, recipe.epsilon, directory
+        )
+        if own:
+            report.save(directory)
+            best.export(
+                os.path.join(directory, "saved_model"),
+                class_names=test_ds.class_names,
+                report=report,
+            )
     return best, report
 
 

@@ -1,9 +1,11 @@
+import os
 import pathlib
 import random
 import signal
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from absl.testing import parameterized
@@ -24,6 +26,71 @@ def run(*arguments):
         text=True,
         timeout=120,
     )
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Presses Ctrl-C, perhaps more than once."""
+
+    def __init__(self, event, times=1):
+        super().__init__()
+        setattr(self, event, self.press)
+        self.times = times
+
+    def press(self, index, logs=None):
+        if index == 1:
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+
+
+class InterruptTest(TestCase):
+    """On SIGINT, in this process."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.get_temp_dir())
+        self.network, self.images, self.labels = self.tiny_classifier()
+
+    def fit(self, *callbacks, epochs=2):
+        resume = keras_sat.callbacks.Resume(self.folder)
+        keras_sat.SATModel(self.network).fit(
+            *(self.images, self.labels),
+            batch_size=8,
+            epochs=epochs,
+            callbacks=[*callbacks, resume],
+            verbose=0,
+        )
+
+    def test_training_is_saved_before_it_is_interrupted(self):
+        with self.assertRaises(KeyboardInterrupt):
+            self.fit(Interrupt("on_train_batch_begin"))
+        # After the second step of the first epoch.
+        self.assertEqual(
+            os.listdir(self.folder), ["checkpoint-000000-00000002.npz"]
+        )
+        self.assertIs(
+            signal.getsignal(signal.SIGINT), signal.default_int_handler
+        )
+        self.fit()
+        self.assertLen(os.listdir(self.folder), 2)
+
+    def test_a_second_ctrl_c_ends_at_once(self):
+        with self.assertRaises(KeyboardInterrupt):
+            self.fit(Interrupt("on_train_batch_begin", times=2))
+        self.assertEmpty(os.listdir(self.folder))
+
+    def test_ctrl_c_after_the_last_step_is_not_forgotten(self):
+        with self.assertRaises(KeyboardInterrupt):
+            self.fit(Interrupt("on_epoch_end"))
+        self.assertIn("checkpoint-000002-00000000.npz", os.listdir(self.folder))
+
+    def test_a_handler_of_the_users_own_stays(self):
+        seen = []
+        before = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+        try:
+            self.fit(Interrupt("on_train_batch_begin", times=2), epochs=1)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        self.assertLen(seen, 2)
 
 
 class ResumeTest(TestCase):
@@ -74,6 +141,11 @@ class ResumeTest(TestCase):
         )
         self.assertRegex(
             ended.stderr, f"{newest} is damaged .*: the previous one is used"
+        )
+        ended = run(*cut, "--kill_at_step=2", "--signal=SIGINT")
+        self.assertEqual(ended.returncode, -signal.SIGINT, ended.stderr)
+        self.assertRegex(
+            ended.stderr, "(?s)saved after this step and ends.*SIGINT: training"
         )
         finished = run(*cut)
         self.assertEqual(finished.returncode, 0, finished.stderr)

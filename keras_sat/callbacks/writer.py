@@ -1,0 +1,43 @@
+"""What callbacks that write files have in common."""
+
+import contextlib
+
+import keras
+
+from keras_sat import distribution
+from keras_sat import writing
+
+
+class Writer(keras.callbacks.Callback):
+    """Lets no other process write to the same place while `SATModel.fit` runs.
+
+    One worker of several writes, and so one alone holds the lock.
+
+    Args:
+        path: str or path-like. A folder, or a file.
+        name: str. The argument that it was given as. Defaults to
+            `"directory"`, a folder that is created.
+    """
+
+    def __init__(self, path, name="directory"):
+        super().__init__()
+        self._place = name, path
+
+    @contextlib.contextmanager
+    def session(self, model, dataset, steps_per_epoch=None):
+        """What `SATModel.fit` trains in; see `Resume.session`.
+
+        Raises:
+            ValueError: If another process writes there, or if it cannot be
+                written.
+        """
+        name, path = self._place
+        if not distribution.is_chief(model.distribute_strategy):
+            yield None
+            return
+        with writing.alone(name, path, inside=name == "directory"):
+            self.remove_unfinished()
+            yield None
+
+    def remove_unfinished(self):
+        """Removes what processes that were killed have left there."""

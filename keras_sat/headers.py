@@ -1,0 +1,131 @@
+"""How large an encoded image is, read from its first bytes.
+
+A file of some kilobytes can be an image of gigabytes. What is written here runs
+before anything is decoded, in graphs that servers load, hence without Python.
+"""
+
+import tensorflow as tf
+
+# The longest of the headers that are read, but for those of a GIF.
+HEADER = 32
+# Parts of a GIF, of 255 bytes at most, that are looked at.
+GIF_PARTS = 40_000
+
+
+def num_pixels(contents):
+    """The pixels that decoding an image has to hold, without channels.
+
+    Args:
+        contents: scalar string tensor: JPEG, PNG, WebP, GIF or BMP; see
+            `preprocessing.has_known_format`.
+
+    Returns:
+        int64 scalar: height times width; of a GIF, the sum over its frames,
+        which are all decoded. If a header is damaged, any number.
+
+    Raises:
+        InvalidArgumentError: If this is no JPEG, though it begins like one.
+    """
+    head = tf.strings.substr(contents, 0, HEADER)
+    head = tf.io.decode_raw(tf.strings.join([head, b"\0" * HEADER]), tf.uint8)
+    head = tf.cast(head, tf.int64)
+
+    def of_jpeg():
+        return tf.reduce_prod(tf.cast(_jpeg_size(contents), tf.int64))
+
+    def of_png():
+        return _number(head[19:15:-1]) * _number(head[23:19:-1])
+
+    def of_bmp():
+        return _absolute(_number(head[18:22])) * _absolute(_number(head[22:26]))
+
+    start = tf.strings.substr(contents, 0, 4)
+    cases = [
+        (tf.io.is_jpeg(contents), of_jpeg),
+        (tf.equal(start, b"\x89PNG"), of_png),
+        (tf.equal(start, b"RIFF"), lambda: _webp_pixels(contents, head)),
+        (tf.equal(start, b"GIF8"), lambda: _gif_pixels(contents)),
+    ]
+    return tf.case(cases, default=of_bmp)
+
+
+def _jpeg_size(contents):
+    return tf.io.extract_jpeg_shape(contents)[:2]
+
+
+def _number(values):
+    """The number that bytes, the lowest one first, stand for."""
+    return tf.reduce_sum(
+        values
+        * tf.constant(256, values.dtype)
+        ** tf.range(tf.size(values, values.dtype))
+    )
+
+
+def _absolute(number):
+    """The absolute value of a signed number of 32 bits."""
+    return tf.minimum(number, 2**32 - number)
+
+
+def _webp_pixels(contents, head):
+    """From the first chunk, which is of one of three kinds.
+
+    Reference:
+    - [RFC 9649](https://www.rfc-editor.org/rfc/rfc9649)
+    """
+    kind = tf.strings.substr(tf.strings.join([contents, b"\0" * HEADER]), 12, 4)
+    bits = _number(head[21:25])
+    lossless = (1 + bits % 2**14) * (1 + bits // 2**14 % 2**14)
+    extended = (1 + _number(head[24:27])) * (1 + _number(head[27:30]))
+    lossy = (_number(head[26:28]) % 2**14) * (_number(head[28:30]) % 2**14)
+    return tf.where(
+        kind == b"VP8L", lossless, tf.where(kind == b"VP8X", extended, lossy)
+    )
+
+
+def _gif_pixels(contents):
+    """The sum over the frames, which stand behind each other.
+
+    Reference:
+    - [GIF89a](https://www.w3.org/Graphics/GIF/spec-gif89a.txt)
+    """
+    size = tf.strings.length(contents)
+    data = tf.io.decode_raw(tf.strings.join([contents, b"\0" * 16]), tf.uint8)
+
+    def byte(place):
+        # Behind the end there are zeros.
+        return tf.cast(data[tf.minimum(place, size)], tf.int32)
+
+    def table(place):
+        """The bytes of the table of colors that flags announce."""
+        flags = byte(place)
+        return tf.where(
+            flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0
+        )
+
+    def skipped(place, parts):
+        """What follows parts that begin with their lengths, the last one 0."""
+        place, parts = tf.while_loop(
+            lambda place, parts: (byte(place) > 0) & (parts < GIF_PARTS),
+            lambda place, parts: (place + 1 + byte(place), parts + 1),
+            (place, parts),
+        )
+        return place + 1, parts
+
+    def is_block(place, parts, pixels):
+        known = (byte(place) == ord("!")) | (byte(place) == ord(","))
+        return known & (parts < GIF_PARTS)
+
+    def next_block(place, parts, pixels):
+        is_frame = byte(place) == ord(",")
+        sides = [
+            tf.cast(byte(place + i) + 256 * byte(place + i + 1), tf.int64)
+            for i in (5, 7)
+        ]
+        pixels += tf.where(is_frame, sides[0] * sides[1], 0)
+        begin = place + tf.where(is_frame, 11 + table(place + 9), 2)
+        return *skipped(begin, parts + 1), pixels
+
+    start = 13 + table(10), 0, tf.constant(0, tf.int64)
+    _, parts, pixels = tf.while_loop(is_block, next_block, start)
+    return tf.where(parts < GIF_PARTS, pixels, tf.int64.max)

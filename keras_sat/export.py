@@ -127,7 +127,7 @@ def other_format(model, path, format, *, moving_averages=True, **kwargs):
         ValueError: If ONNX has no counterpart for an operation of the model, or
             if `path` cannot be written or is written by another process.
     """
-    path, gfile = os.fspath(path), tf.io.gfile
+    path, gfile = checks.path("path", path), tf.io.gfile
     if gfile.isdir(path):
         checks.refuse("path", "be a file", path)
     network = checks.classifiers.network(model)
@@ -275,7 +275,7 @@ def _check_path(path):
     """The path of a folder that may be written or replaced."""
     gfile, given = tf.io.gfile, path
     # A link stays, and what it leads to is replaced.
-    path = os.fspath(path).rstrip("/")
+    path = checks.path("path", path).rstrip("/")
     path = os.path.realpath(path) if os.path.islink(path) else path
     if path and not gfile.exists(path):
         return path

@@ -31,7 +31,7 @@ class Journal:
 
     def __init__(self, path, header):
         self._entries = {}
-        self._path = None if path is None else os.fspath(path)
+        self._path = None if path is None else checks.path("state_path", path)
         if self._path is None:
             return
         header = _FORMAT | header

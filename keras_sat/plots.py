@@ -245,7 +245,7 @@ def _saved(figure, path):
     """The figure, written whole to a file, if there is a path."""
     if path is None:
         return figure
-    path = os.fspath(path)
+    path = checks.path("path", path)
     extension = os.path.splitext(path)[1]
     if not extension:
         extension = ".png"

@@ -44,7 +44,7 @@ def alone(name, path, inside=False, kind="file"):
         ValueError: If another process or thread writes there, or if it cannot
             be written.
     """
-    if path is None or "://" in os.fspath(path):
+    if path is None or "://" in checks.path(name, path):
         yield
         return
     path = os.path.abspath(os.fspath(path))

@@ -49,7 +49,7 @@ class BestCheckpoint(Writer):
 
     def __init__(self, path, monitor="val_robust_accuracy"):
         super().__init__(path, "path")
-        self.path = os.fspath(path)
+        self.path = checks.path("path", path)
         if not self.path.endswith(".keras"):
             checks.refuse("path", "end with '.keras'", self.path)
         self.monitor = monitor

@@ -57,7 +57,7 @@ class AdversarialImages(Writer):
         checks.integer("count", count)
         with extras.needed("plots"):
             import matplotlib  # noqa: F401
-        self.directory = os.fspath(directory)
+        self.directory = checks.path("directory", directory)
         if class_names is None:
             class_names = getattr(dataset, "class_names", None)
         self.class_names = class_names

@@ -75,7 +75,7 @@ class Resume(Writer):
         if save_freq != "epoch":
             checks.integer("save_freq", save_freq)
         checks.integer("keep", keep)
-        self.directory = os.fspath(directory)
+        self.directory = checks.path("directory", directory)
         self.save_freq = save_freq
         self.keep = keep
         self._settings = None

@@ -67,7 +67,7 @@ def standard(
     model.fit(train_ds, validation_data=test_ds, callbacks=callbacks)
     ```
     """
-    directory = os.fspath(directory)
+    directory = checks.path("directory", directory)
     if not isinstance(validation_ds, tf.data.Dataset):
         checks.refuse(
             "validation_ds",

@@ -52,7 +52,7 @@ def folder(directory, class_names=None):
         ValueError: If there is no such folder, if it has not two classes, or a
             class without images, or if `class_names` disagrees.
     """
-    directory = os.fspath(directory)
+    directory = checks.path("directory", directory)
     if not os.path.isdir(directory):
         checks.refuse("directory", "be an existing folder", directory)
     found = sorted(

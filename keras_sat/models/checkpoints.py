@@ -1,7 +1,6 @@
 """Weights from the TF1 checkpoints of the authors of the paper."""
 
 import contextlib
-import os
 import re
 
 import tensorflow as tf
@@ -98,10 +97,9 @@ def load_official_checkpoint(
     checks.classifiers.bare("model", model)
     names = variable_names(model)
     weights = _weights(model)
-    if not isinstance(path, str | os.PathLike):
-        checks.refuse("path", "be a path", path, error=TypeError)
+    path = checks.path("path", path)
     with _refusing_broken_files(path):
-        reader = tf.train.load_checkpoint(os.fspath(path))
+        reader = tf.train.load_checkpoint(path)
         shapes = reader.get_variable_to_shape_map()
     stored, ignored = _choose(shapes, moving_averages)
     _refuse_differences(path, names, weights, stored, shapes)

@@ -72,7 +72,7 @@ def train(
     checks.lookup("precision", precision, dict.fromkeys(POLICIES))
     checks.integer("report_images", report_images)
     strategy = strategy or distribution.strategy()
-    directory = os.fspath(directory)
+    directory = checks.path("directory", directory)
     # One of several workers writes, and the others do not.
     own = directory if distribution.is_chief(strategy) else None
     with writing.alone("directory", own, inside=True):

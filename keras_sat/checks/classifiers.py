@@ -72,6 +72,8 @@ def classifier(name, model):
             Described("an unknown number of classes"),
             "Reshape the outputs to it.",
         )
+    if not graphs.is_graph(model):
+        outputs(name, model(_some_images(image_shape), training=False))
     return image_shape, num_classes
 
 
@@ -311,6 +313,12 @@ def _built_with(name, model):
             "Call it once on images.",
         )
     return shape[1:]
+
+
+def _some_images(shape):
+    """Four images of noise, on which a network is looked at from outside."""
+    shape = [4, *(32 if size is None else size for size in shape)]
+    return np.random.default_rng(0).uniform(size=shape).astype("float32")
 
 
 def _key(outputs):

@@ -99,6 +99,7 @@ def counted():
         return counts
 
     run(count, halves(IMAGES), halves(labels))
+    model.staleness._was_large = True
     warnings = []
     stale_statistics.logging.warning = lambda _, text: warnings.append(text)
     stale_statistics.FEWEST_IMAGES = 8

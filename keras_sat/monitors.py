@@ -52,9 +52,9 @@ def check(model, callbacks, validated):
     for callback in callbacks:
         _check_averages(callback, model)
         _check_learning_rate(callback, model)
+        logs.check(callback)
         if isinstance(callback, DIRECTED):
             _find_direction(callback, logs)
-        logs.check(callback)
         logs.add_those_of(callback)
 
 

@@ -1,5 +1,6 @@
 """Tests of `keras_sat.averaging`."""
 
+import json
 import os
 
 import keras
@@ -9,6 +10,8 @@ from absl.testing import parameterized
 
 import keras_sat
 from keras_sat import averaging
+from tests.processes import finish
+from tests.processes import start
 from tests.test_case import TestCase
 
 
@@ -259,3 +262,11 @@ class SATModelAveragesTest(TestCase):
         with averaging.averaged_weights(self.model):
             self.assert_weights(self.model.model.get_weights(), averages)
         self.assert_weights(self.model.model.get_weights(), weights[-1])
+
+    def test_averages_of_two_replicas_are_restored_and_loaded(self):
+        output, _ = finish(start("averages"), seconds=400)
+        found = json.loads(output.splitlines()[-1])
+        losses, restored = found["losses"]
+        self.assertEqual(restored, min(losses))
+        self.assertGreater(losses[-1], restored + 0.1)
+        self.assertEqual(found["loaded"], [True, True])

@@ -565,7 +565,7 @@ class SavingTest(TestCase):
         h = keras.layers.BatchNormalization()(h)
         h = keras.layers.GlobalAveragePooling2D()(h)
         other = keras_sat.SATModel(keras.Model(x, keras.layers.Dense(5)(h)))
-        with self.assertLogs(level="WARNING") as logs:
+        with self.assertLogs("absl", level="WARNING") as logs:
             with self.assertWarnsRegex(UserWarning, "for optimizer"):
                 other.load_weights(path)
         self.assertRegex(logs.output[0], "starts anew: there are 2 .* and 0 in")

@@ -118,6 +118,22 @@ class BestCheckpointTest(TestCase):
                 verbose=0,
             )
 
+    def test_epochs_without_validation_are_passed_over(self):
+        network, images, labels = self.tiny_classifier()
+        best = keras_sat.callbacks.BestCheckpoint(self.path)
+        with self.assertLogs("absl", level="WARNING") as logs:
+            keras_sat.SATModel(network).fit(
+                *(images, labels),
+                epochs=2,
+                validation_data=(images, labels),
+                validation_freq=2,
+                callbacks=[best],
+                verbose=0,
+            )
+        self.assertRegex(logs.output[0], "no val_robust_accuracy in epoch 1")
+        written = json.loads((self.folder / "best.json").read_text())
+        self.assertEqual(written["epoch"], 2)
+
     @parameterized.parameters("best", "best.h5")
     def test_another_kind_of_file_is_refused(self, path):
         with self.assertRaisesRegex(ValueError, "`path` must end with"):

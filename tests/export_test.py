@@ -88,7 +88,8 @@ class ExportTest(TestCase):
         return self.model.predict(images, verbose=0)
 
     def assert_close(self, actual, expected):
-        self.assertAllClose(actual, expected, rtol=1e-5, atol=1e-5)
+        # Probabilities move as far as the logits, which are the largest.
+        self.assert_same_up_to_rounding(actual, expected, scale=5)
 
 
 class AnswersTest(ExportTest):

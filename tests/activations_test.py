@@ -2,12 +2,15 @@ import math
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat import activations
 from tests.models import reference
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 OFFICIAL = ("relu", "silu", "softplus", "elu", "gelu", "mish")
 ROOTS = ("0.5", "1", "3", "20")

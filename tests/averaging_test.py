@@ -4,6 +4,7 @@ import os
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -11,6 +12,8 @@ import keras_sat
 from keras_sat import averaging
 from tests.test_case import PASS
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 
 class AveragingTest(TestCase):

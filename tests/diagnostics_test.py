@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -16,6 +17,8 @@ from keras_sat.attacks.attack import inference
 from keras_sat.report import wilson_interval
 from tests.attacks import problems
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 
 def survivors(model, images, labels, attack):

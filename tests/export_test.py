@@ -36,6 +36,8 @@ import sys
 sys.modules["keras_sat"] = None
 import numpy as np
 import tensorflow as tf
+
+pytestmark = pytest.mark.numeric
 sys.modules["keras"] = None
 
 asked = dict(np.load("asked.npz"))

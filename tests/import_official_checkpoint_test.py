@@ -4,6 +4,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
@@ -13,6 +14,8 @@ from keras_sat import preprocessing
 from tests.models import reference
 from tests.test_case import TestCase
 from tests.test_case import roundings
+
+pytestmark = pytest.mark.numeric
 
 
 class ImportOfficialCheckpointTest(TestCase):

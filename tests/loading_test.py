@@ -6,6 +6,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import keras_sat
@@ -14,6 +15,8 @@ from keras_sat.report import RobustnessReport
 from tests.attacks import problems
 from tests.test_case import PASS
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 ROOT = pathlib.Path(__file__).parent.parent
 

@@ -1,11 +1,14 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 import keras_sat
 from keras_sat.attacks.attack import inference
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 
 def smoothed_cross_entropy(labels, logits, smoothing):

@@ -4,6 +4,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -13,6 +14,8 @@ from keras_sat.sat_model import kernels
 from tests.test_case import PASS
 from tests.test_case import TestCase
 from tests.test_case import needs_xla
+
+pytestmark = pytest.mark.numeric
 
 WEAK = keras_sat.PGD(epsilon=0.05, step_size=0.05, steps=1)
 # For what is computed in two ways: without noise, which XLA draws differently,

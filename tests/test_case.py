@@ -35,9 +35,15 @@ def needs_xla(dtype):
     return False
 
 
+def precision(network):
+    """The coarsest type of numbers that layers of a network compute with."""
+    dtypes = {layer.compute_dtype for layer in network.layers}
+    return max(dtypes, key=ROUNDING.get)
+
+
 def logits_of(model, images):
     """What a network of any precision makes of images."""
-    if needs_xla(model.compute_dtype):
+    if needs_xla(precision(model)):
         model = tf.function(model, jit_compile=True)
     return model(images)
 

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -11,6 +12,8 @@ from keras_sat.attacks.attack import fold_in
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 SEED = (1, 2)
 

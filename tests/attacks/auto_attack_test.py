@@ -4,6 +4,7 @@ import weakref
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -19,6 +20,8 @@ from keras_sat.attacks.attack import Attack
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 SEED = (1, 2)
 

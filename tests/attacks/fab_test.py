@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -10,6 +11,8 @@ from keras_sat.attacks.fab import to_hyperplane
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 SEED = (1, 2)
 

@@ -2,6 +2,7 @@ import pathlib
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -14,6 +15,8 @@ from tests.attacks import problems
 from tests.test_case import PASS
 from tests.test_case import ROUNDING
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 DATA = pathlib.Path(__file__).parents[1] / "data"
 

@@ -2,6 +2,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -11,6 +12,8 @@ from keras_sat.attacks import norms
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 SEED = (1, 2)
 

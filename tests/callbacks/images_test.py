@@ -4,12 +4,15 @@ import pathlib
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
 import keras_sat
 from tests.test_case import PASS
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 # Without signs, which rounding changes where a gradient is next to 0.
 ATTACK = keras_sat.PGD(

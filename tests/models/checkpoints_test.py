@@ -3,6 +3,7 @@ import re
 import shutil
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -10,6 +11,8 @@ from keras_sat import models
 from keras_sat.models import checkpoints
 from tests.models import reference
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 RESNET = "resnet-tiny-silu"
 EFFICIENTNET = "efficientnet-b0-w025-nc10"

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -16,6 +17,8 @@ from keras_sat.models.with_activations import WithActivations
 from tests.test_case import PASS
 from tests.test_case import TestCase
 from tests.test_case import roundings
+
+pytestmark = pytest.mark.numeric
 
 layers = keras.layers
 

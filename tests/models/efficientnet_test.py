@@ -16,6 +16,8 @@ from tests.models import reference
 from tests.test_case import TestCase
 from tests.test_case import logits_of
 
+pytestmark = pytest.mark.numeric
+
 COUNTS = json.loads(
     (reference.DATA / "param_counts_efficientnet.json").read_text()
 )

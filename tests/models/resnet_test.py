@@ -16,6 +16,8 @@ from tests.test_case import TestCase
 from tests.test_case import logits_of
 from tests.test_case import roundings
 
+pytestmark = pytest.mark.numeric
+
 COUNTS = json.loads((reference.DATA / "param_counts_resnet.json").read_text())
 LARGE = {
     name

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 from keras_sat import activations
@@ -7,6 +8,8 @@ from keras_sat import models
 from tests.models import reference
 from tests.test_case import TestCase
 from tests.test_case import roundings
+
+pytestmark = pytest.mark.numeric
 
 
 class WideResNetTest(TestCase):

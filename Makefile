@@ -9,7 +9,6 @@ PYTHON ?= python3
 PYTEST_FLAGS ?=
 # Each process takes up to 2 GB of memory, and one core.
 TEST_PROCESSES ?= 2
-export TF_NUM_INTRAOP_THREADS ?= 1
 PYTEST := .venv/bin/python -m pytest --durations=20 \
 	--numprocesses=$(TEST_PROCESSES) --dist=worksteal $(PYTEST_FLAGS)
 DEMO_FLAGS ?=
@@ -22,6 +21,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 demo: .venv/installed-demo
 	.venv/bin/python examples/train_digits.py $(DEMO_FLAGS)
+
+test test-large test-numeric: export TF_NUM_INTRAOP_THREADS ?= 1
 
 test: .venv/installed-test
 	$(PYTEST) -m "not large"

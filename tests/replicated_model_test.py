@@ -10,6 +10,7 @@ from absl.testing import parameterized
 import keras_sat
 from tests.processes import finish
 from tests.processes import start
+from tests.processes import start_anew
 from tests.processes import start_workers
 from tests.test_case import PASS
 from tests.test_case import TestCase
@@ -198,7 +199,7 @@ class XLATest(TestCase):
 
     def test_each_size_of_batch_is_compiled_once(self):
         _, errors = finish(
-            start(
+            start_anew(
                 "xla",
                 TF_CPP_MIN_LOG_LEVEL="0",
                 TF_CPP_VMODULE="device_compiler=1,device_compilation_profiler=1",

@@ -2,12 +2,15 @@ import math
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat import activations
 from tests.models import reference
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 OFFICIAL = ("relu", "silu", "softplus", "elu", "gelu", "mish")
 ROOTS = ("0.5", "1", "3", "20")
@@ -183,10 +186,8 @@ class ReLUWithGradientOfTest(TestCase):
         expected = derivatives(activations.get(smooth), x)[1] * upstream
         y, gradient = compiled(tf.constant(x))
         self.assertAllEqual(y, np.maximum(x, 0))
-        self.assertAllClose(gradient, expected, rtol=1e-5)
-        self.assertAllClose(
-            derivatives(function, x)[1] * upstream, expected, rtol=1e-5
-        )
+        self.assert_same_up_to_rounding(gradient, expected, roundings=20)
+        self.assert_same_bits(derivatives(function, x)[1] * upstream, expected)
 
     @parameterized.parameters("bfloat16", "float16")
     def test_forward_is_exact_in_half_precision(self, dtype):
@@ -249,7 +250,7 @@ class ModelTest(TestCase):
         inputs = keras.Input((4,))
         model = keras.Model(inputs, activation(name)(inputs))
         x = np.linspace(-3, 3, 8).reshape(2, 4).astype("float32")
-        self.assertAllClose(model(x), activation(name)(x), rtol=1e-6)
+        self.assert_same_bits(model(x), activation(name)(x))
 
     def test_training_moves_the_sharpness(self):
         layer = activations.SmoothReLU(1.0)

@@ -5,6 +5,7 @@ import os
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -12,7 +13,10 @@ import keras_sat
 from keras_sat import averaging
 from tests.processes import finish
 from tests.processes import start
+from tests.test_case import PASS
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 
 class AveragingTest(TestCase):
@@ -91,7 +95,14 @@ class SATModelAveragesTest(TestCase):
         self.model = keras_sat.SATModel(
             inner,
             attack=keras_sat.PGD(epsilon=0.05, step_size=0.05, steps=1),
-            eval_attack=keras_sat.FGSM(epsilon=0.05),
+            # Without signs, which rounding changes next to 0.
+            eval_attack=keras_sat.PGD(
+                epsilon=0.5,
+                step_size=0.5,
+                steps=1,
+                norm="l2",
+                random_start=False,
+            ),
         )
         # Large steps, so that averages and weights are far from each other.
         self.compile(keras.optimizers.SGD)
@@ -122,7 +133,9 @@ class SATModelAveragesTest(TestCase):
     def assert_weights(self, weights, expected):
         self.assertLen(weights, len(expected))
         for weight, value in zip(weights, expected, strict=True):
-            self.assertAllClose(weight, value, rtol=1e-5, atol=1e-6)
+            self.assert_same_up_to_rounding(
+                weight, value, roundings=16, scale=1
+            )
 
     def assert_differs(self, weights, expected):
         differences = [
@@ -146,7 +159,9 @@ class SATModelAveragesTest(TestCase):
             self.model.model.get_weights(), averages, chosen, strict=True
         ):
             if take:
-                self.assertAllClose(weight, average, rtol=1e-5, atol=1e-6)
+                self.assert_same_up_to_rounding(
+                    weight, average, roundings=16, scale=1
+                )
 
     def test_validation_sees_the_averages_and_training_goes_on(self):
         seen = []
@@ -169,7 +184,7 @@ class SATModelAveragesTest(TestCase):
             expected = evaluate(self.averages(weights[:steps]))
             for name in ("loss", "robust_accuracy", "clean_accuracy"):
                 value = history[f"val_{name}"][epoch]
-                self.assertNear(value, expected[name], 1e-5, name)
+                self.assert_same_up_to_rounding(value, expected[name], 3 * PASS)
             live = evaluate(weights[steps - 1])
             self.assertNotAlmostEqual(live["loss"], expected["loss"], places=3)
 
@@ -203,8 +218,8 @@ class SATModelAveragesTest(TestCase):
         if how == "export":
             served = keras_sat.load_classifier(path)
             self.model.model.set_weights(averages)
-            self.assertAllClose(
-                served(self.images), self.model.model(self.images), atol=1e-5
+            self.assert_same_up_to_rounding(
+                served(self.images), self.model.model(self.images)
             )
             return
         if how == "weights":

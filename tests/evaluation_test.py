@@ -5,8 +5,6 @@ import os
 import pathlib
 import random
 import signal
-import subprocess
-import sys
 import time
 from unittest import mock
 
@@ -27,10 +25,10 @@ from keras_sat.evaluation import evaluate_robustness
 from keras_sat.replicas import Replicas
 from keras_sat.report import RobustnessReport
 from keras_sat.sat_model import SATModel
+from tests import processes
 from tests.attacks import problems
 from tests.test_case import TestCase
 
-ROOT = pathlib.Path(__file__).parent.parent
 # Breaks about half of the images of the linear problems.
 EPSILON = 0.03
 QUICK = (APGD(steps=5), FAB(steps=5), Square(queries=30))
@@ -44,20 +42,12 @@ def evaluate(model, dataset, attacks=QUICK, **options):
 
 def start(*arguments):
     """A process that evaluates; see `tests/programs/evaluate.py`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.programs.evaluate", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return processes.start("evaluate", *arguments)
 
 
 def finish(process):
     """What the process printed at its end."""
-    output, errors = process.communicate(timeout=300)
-    if process.returncode:
-        raise RuntimeError(errors)
+    output, _ = processes.finish(process, seconds=300)
     return json.loads(output.splitlines()[-1])
 
 

@@ -66,8 +66,8 @@ class LearningRateTest(TestCase):
         loaded = keras.saving.deserialize_keras_object(config)._learning_rate
         self.assertIsInstance(loaded, schedules.LinearWarmup)
         steps = range(8)
-        self.assertAllClose(
-            self.values(loaded, steps), self.values(schedule, steps), atol=0
+        self.assert_same_bits(
+            self.values(loaded, steps), self.values(schedule, steps)
         )
 
     @parameterized.parameters(

@@ -9,7 +9,7 @@ from keras_sat import checks
 
 
 def _axes(images):
-    return list(range(1, images.shape.rank))
+    return list(range(1, len(images.shape)))
 
 
 class Linf:

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -10,6 +11,8 @@ from keras_sat.attacks.fab import to_hyperplane
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 SEED = (1, 2)
 
@@ -56,8 +59,12 @@ class FABTest(TestCase):
         expected = problem.distances(norm)
         self.assertAllClose(distance, expected, rtol=0.01, atol=0)
         self.assertAllGreaterEqual(distance / expected, 1 - 1e-4)
-        self.assertAllClose(
-            distance, tf.reshape(attack.ball.size(found - problem.images), [-1])
+        self.assert_same_up_to_rounding(
+            distance,
+            tf.reshape(attack.ball.size(found - problem.images), [-1]),
+            # 16 pixels, each with a rounding of its own, near 1.
+            roundings=50,
+            scale=1,
         )
         self.assertAllEqual(problem.broken(found), np.ones(40, bool))
 
@@ -204,10 +211,10 @@ class FABTest(TestCase):
         model, images, labels = problems.network()
         for norm, epsilon in (("linf", 0.03), ("l2", 0.2)):
             attack = FAB(epsilon=epsilon, norm=norm, steps=10, target_classes=2)
-            run = compiled(attack, model)
-            together = run(images, labels, SEED)
-            alone = run(images[:8], labels[:8], SEED)
-            self.assertAllClose(together[:8], alone, atol=1e-4)
+            run = compiled(attack, problems.one_by_one(model))
+            together = run(images[:8], labels[:8], SEED)
+            alone = run(images[:3], labels[:3], SEED)
+            self.assert_same_bits(together[:3], alone)
 
     def test_the_same_seed_gives_the_same_images(self):
         model, images, labels = problems.network()
@@ -223,7 +230,7 @@ class FABTest(TestCase):
             )(model, images, labels, SEED)[1]
             for steps in (2, 20)
         )
-        self.assertAllLessEqual(many - few, 1e-5)
+        self.assertAllLessEqual(many - few, 0)
         self.assertLess(tf.reduce_sum(many), tf.reduce_sum(few))
 
     @parameterized.parameters(None, 9)
@@ -245,7 +252,7 @@ class FABTest(TestCase):
         before = model.get_weights()
         FAB(steps=3, target_classes=2)(model, images, labels)
         FAB(steps=3, target_classes=None)(model, images, labels)
-        self.assertAllClose(before, model.get_weights(), rtol=0, atol=0)
+        self.assert_same_bits(model.get_weights(), before)
 
     def test_predicts_once_for_each_step_and_ends_when_all_are_broken(self):
         problem = Linear(3)
@@ -307,7 +314,7 @@ class FABTest(TestCase):
         one_hot = keras.ops.one_hot(labels, 5)
         for classes in (None, 2):
             attack = FAB(epsilon=0.1, steps=3, target_classes=classes)
-            self.assertAllClose(
+            self.assert_same_bits(
                 attack(model, images, labels), attack(model, images, one_hot)
             )
 

@@ -1,9 +1,12 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat.attacks import losses
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 LOGITS = np.array([[3.0, 1.0, -2.0, 0.5], [0.0, 2.0, 4.0, 1.0]], "float32")
 LABELS = np.array([0, 1], "int32")

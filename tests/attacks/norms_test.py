@@ -1,9 +1,12 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat.attacks import norms
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 SEED = (1, 2)
 

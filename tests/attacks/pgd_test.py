@@ -2,6 +2,7 @@ import pathlib
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -10,7 +11,12 @@ from keras_sat.attacks import losses
 from keras_sat.attacks.attack import inference
 from keras_sat.models import load_official_checkpoint
 from keras_sat.models import residual_network
+from tests.attacks import problems
+from tests.test_case import PASS
+from tests.test_case import ROUNDING
 from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
 
 DATA = pathlib.Path(__file__).parents[1] / "data"
 
@@ -59,10 +65,11 @@ class PGDTest(TestCase):
         )
         adversarial = attack(model, images, labels)
         fall = np.linalg.norm(w, 1 if norm == "linf" else 2) * 0.2
-        self.assertAllClose(
-            right_margin(model, images, labels) - fall,
+        # 12 products, after 20 steps.
+        self.assert_same_up_to_rounding(
             right_margin(model, adversarial, labels),
-            atol=1e-4,
+            right_margin(model, images, labels) - fall,
+            roundings=20 * 24,
         )
 
     @parameterized.parameters((0.0, 255.0), (-1.0, 1.0))
@@ -75,7 +82,9 @@ class PGDTest(TestCase):
         attack = attack.replace(value_range=value_range)
         adversarial = attack(model, images, labels, seed=(1, 2))
         low, high = value_range
-        self.assertAllClose((adversarial - low) / (high - low), expected)
+        self.assert_same_up_to_rounding(
+            (adversarial - low) / (high - low), expected, roundings=3 * 10
+        )
 
     def test_a_targeted_attack_approaches_the_target(self):
         model, images, labels = self.tiny_classifier()
@@ -90,7 +99,7 @@ class PGDTest(TestCase):
         model, images, labels = self.tiny_classifier()
         attack = keras_sat.PGD(epsilon=0.1, random_start=False, steps=3)
         one_hot = keras.ops.one_hot(labels, 5)
-        self.assertAllClose(
+        self.assert_same_bits(
             attack(model, images, labels), attack(model, images, one_hot)
         )
 
@@ -100,23 +109,28 @@ class PGDTest(TestCase):
         with tf.GradientTape() as tape:
             tape.watch(images)
             loss = losses.cross_entropy(labels, model(images, training=False))
-        sign = tf.sign(tape.gradient(loss, images))
-        expected = tf.clip_by_value(images + 0.1 * sign, 0, 1)
+        gradient = tape.gradient(loss, images)
+        expected = tf.clip_by_value(images + 0.1 * tf.sign(gradient), 0, 1)
         adversarial = keras_sat.FGSM(epsilon=0.1)(model, images, labels)
-        self.assertAllClose(adversarial, expected)
+        # Next to 0, rounding decides on the sign.
+        size = np.abs(gradient)
+        clear = size > 2 * PASS * ROUNDING["float32"] * size.max()
+        self.assertGreater(clear.mean(), 0.95)
+        self.assertAllEqual(adversarial[clear], expected[clear])
 
     def test_leaves_weights_and_batch_statistics_unchanged(self):
         model, images, labels = self.tiny_classifier()
         before = model.get_weights()
         keras_sat.PGD(restarts=2)(model, images, labels)
-        self.assertAllClose(before, model.get_weights(), rtol=0, atol=0)
+        self.assert_same_bits(model.get_weights(), before)
 
     def test_the_image_of_one_example_does_not_depend_on_the_others(self):
         model, images, labels = self.tiny_classifier()
+        model = problems.one_by_one(model)
         attack = keras_sat.PGD(epsilon=0.1, random_start=False)
-        together = attack(model, images, labels)
+        together = attack(model, images[:4], labels[:4])
         alone = attack(model, images[:1], labels[:1])
-        self.assertAllClose(together[:1], alone, atol=1e-5)
+        self.assert_same_bits(together[:1], alone)
 
     def test_the_same_seed_gives_the_same_images(self):
         model, images, labels = self.tiny_classifier()
@@ -142,10 +156,9 @@ class PGDTest(TestCase):
         model, images, labels = self.tiny_classifier()
         grey = np.round(np.asarray(images) * 255).astype("uint8")
         attack = keras_sat.PGD(epsilon=0.1, random_start=False, steps=2)
-        self.assertAllClose(
+        self.assert_same_bits(
             attack(model, grey, labels),
-            attack(model, grey.astype("float32") / 255, labels),
-            atol=1e-5,
+            attack(model, grey * np.float32(1 / 255), labels),
         )
 
     def test_more_restarts_keep_the_worst_of_each_image(self):
@@ -227,8 +240,8 @@ class PGDTest(TestCase):
             scale = {"epsilon": epsilon, "step_size": step_size}
             return attack(model, images, labels, seed=[1, 2], scale=scale)
 
-        expected = smaller(model, images, labels, seed=[1, 2])
-        self.assertAllClose(scaled(0.25, 0.5), expected, atol=1e-6)
+        run = tf.function(lambda: smaller(model, images, labels, seed=[1, 2]))
+        self.assert_same_bits(scaled(0.25, 0.5), run())
         # A ball of no size holds the clean image only.
         self.assertAllEqual(scaled(0.0, 0.0), images)
         self.assertEqual((attack.epsilon, attack.step_size), (0.2, 0.08))

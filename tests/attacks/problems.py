@@ -100,6 +100,21 @@ def network():
     return model, images, np.argmax(model(images), axis=1).astype("int32")
 
 
+def one_by_one(model):
+    """The same classifier, which sees each image alone.
+
+    In batches of another size it would add in another order, and a sign of a
+    gradient next to 0 would be another one.
+    """
+
+    def predict(images):
+        return tf.map_fn(
+            lambda image: model(image[tf.newaxis], training=False)[0], images
+        )
+
+    return predict
+
+
 def robust_accuracy(model, images, labels):
     """Share of the images that are classified right."""
     return np.mean(np.argmax(model(images), axis=1) == labels)

@@ -103,7 +103,7 @@ class BestCheckpointTest(TestCase):
         for one, two in zip(
             loaded.model.get_weights(), network.get_weights(), strict=True
         ):
-            self.assertAllClose(one, two)
+            self.assertAllEqual(one, two)
 
     def test_a_log_that_is_not_there_is_refused(self):
         network, images, labels = self.tiny_classifier()

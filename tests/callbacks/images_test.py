@@ -4,13 +4,20 @@ import pathlib
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
 import keras_sat
+from tests.test_case import PASS
 from tests.test_case import TestCase
 
-ATTACK = keras_sat.PGD(epsilon=0.1, step_size=0.1, random_start=False)
+pytestmark = pytest.mark.numeric
+
+# Without signs, which rounding changes where a gradient is next to 0.
+ATTACK = keras_sat.PGD(
+    epsilon=2.0, step_size=1.0, steps=3, norm="l2", random_start=False
+)
 
 
 class AdversarialImagesTest(TestCase):
@@ -46,7 +53,7 @@ class AdversarialImagesTest(TestCase):
         self.assertAllEqual(labels, self.labels[:7])
         # After the last epoch, the weights are those that there are now.
         expected = ATTACK(self.network, images, labels)
-        self.assertAllClose(adversarial, expected)
+        self.assert_same_up_to_rounding(adversarial, expected, 6 * PASS)
         self.assertAllEqual(clean, np.argmax(self.network(images), 1))
         self.assertAllEqual(robust, np.argmax(self.network(adversarial), 1))
 

@@ -49,7 +49,7 @@ class StopOnNonFiniteTest(TestCase):
             )
         again = keras_sat.SATModel(self.tiny_classifier()[0])
         again.fit(images, labels, callbacks=callbacks, verbose=0)
-        self.assertAllClose(again.get_weights(), good, rtol=0, atol=0)
+        self.assert_same_bits(again.get_weights(), good)
 
     def test_finite_losses_do_not_end_it(self):
         model, images, labels = self.tiny_classifier()

@@ -3,7 +3,6 @@ import pathlib
 import random
 import signal
 import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -12,20 +11,15 @@ from absl.testing import parameterized
 
 import keras_sat
 from tests import photographs
+from tests import processes
 from tests.test_case import TestCase
-
-ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
 def run(*arguments):
-    """A process that trains, until it ends."""
-    return subprocess.run(
-        [sys.executable, "-m", "tests.programs.resume", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    """A process that trains, at its end."""
+    process = processes.start("resume", *arguments)
+    texts = process.communicate(timeout=240)
+    return subprocess.CompletedProcess(arguments, process.returncode, *texts)
 
 
 class Interrupt(keras.callbacks.Callback):

@@ -273,11 +273,11 @@ class FamilyTest(TestCase):
                 share_weights=True,
                 replace="all",
             )
-            self.assertAllClose(same(images), model(images), 1e-5, 1e-6)
+            self.assert_same_bits(same(images), model(images))
         path = f"{self.get_temp_dir()}/{name}.keras"
         twin.save(path)
         loaded = keras.saving.load_model(path)
-        self.assertAllClose(loaded(images), twin(images), 1e-5, 1e-5)
+        self.assert_same_bits(loaded(images), twin(images))
 
     @parameterized.parameters(*APPLICATIONS)
     def test_converts_the_families_of_keras(self, name, size, activation):

@@ -13,6 +13,10 @@ from keras_sat.models import blocks
 from keras_sat.models import checkpoints
 from tests.models import reference
 from tests.test_case import TestCase
+from tests.test_case import logits_of
+from tests.test_case import roundings
+
+pytestmark = pytest.mark.numeric
 
 COUNTS = json.loads((reference.DATA / "param_counts_resnet.json").read_text())
 LARGE = {
@@ -201,8 +205,8 @@ class ActivationTest(TestCase):
         first, second = np.random.default_rng(0).uniform(size=(2, *shape))
         mean = model((first + second) / 2)
         # Only an affine network keeps the mean of any two images.
-        self.assertAllClose(
-            mean, (model(first) + model(second)) / 2, rtol=1e-4, atol=1e-5
+        self.assert_same_up_to_rounding(
+            mean, (model(first) + model(second)) / 2, roundings(model)
         )
         self.assertGreater(np.abs(model(first) - model(second)).max(), 1e-3)
 
@@ -287,15 +291,19 @@ class BuilderTest(TestCase):
             images = np.random.default_rng(0).uniform(size=(2, size, size, 3))
             self.assertAllInRange(model(images), -100, 100)
 
-    def test_mixed_precision_gives_close_float32_logits(self):
+    @parameterized.parameters("float16", "bfloat16")
+    def test_mixed_precision_gives_close_float32_logits(self, dtype):
         images = reference.arrays("resnext_tiny_silu_64")["images"]
         expected = reference.tiny_resnext()(images)
-        keras.config.set_dtype_policy("mixed_bfloat16")
+        keras.config.set_dtype_policy(f"mixed_{dtype}")
         model = reference.tiny_resnext()
-        logits = model(images)
+        logits = logits_of(model, images)
         self.assertEqual(logits.dtype, tf.float32)
-        self.assertEqual(model.get_layer("conv0").output.dtype, "bfloat16")
-        self.assertLess(reference.relative_error(logits, expected), 0.05)
+        self.assertEqual(model.get_layer("conv0").output.dtype, dtype)
+        # Each layer rounds what it hands on.
+        self.assert_same_up_to_rounding(
+            logits, expected, len(model.layers), dtype=dtype
+        )
 
     @parameterized.parameters("smoothrelu", "silu")
     def test_survives_saving(self, activation):
@@ -304,7 +312,7 @@ class BuilderTest(TestCase):
         )
         images = np.random.default_rng(0).uniform(size=(2, 32, 32, 3))
         loaded = reference.save_and_load(model, self.get_temp_dir())
-        self.assertAllClose(loaded(images), model(images), rtol=0, atol=1e-6)
+        self.assert_same_bits(loaded(images), model(images))
 
     @parameterized.parameters(
         ({"depth": 20}, "`depth` must be one of .18, 34, .*depth=20"),

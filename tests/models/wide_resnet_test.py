@@ -1,11 +1,15 @@
 import keras
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 from keras_sat import activations
 from keras_sat import models
 from tests.models import reference
 from tests.test_case import TestCase
+from tests.test_case import roundings
+
+pytestmark = pytest.mark.numeric
 
 
 class WideResNetTest(TestCase):
@@ -28,11 +32,8 @@ class WideResNetTest(TestCase):
         self.assertLen(calls, 13)
         images = np.random.default_rng(0).uniform(size=(2, 3, 32, 32, 3))
         mean = model(images.mean(axis=0))
-        self.assertAllClose(
-            mean,
-            (model(images[0]) + model(images[1])) / 2,
-            rtol=1e-3,
-            atol=1e-4,
+        self.assert_same_up_to_rounding(
+            mean, (model(images[0]) + model(images[1])) / 2, roundings(model)
         )
 
     def test_each_site_has_a_weight_of_its_own(self):
@@ -69,7 +70,7 @@ class WideResNetTest(TestCase):
         model = models.wide_resnet(10, 1, "smoothrelu", dropout=0.1)
         images = np.random.default_rng(0).uniform(size=(2, 32, 32, 3))
         loaded = reference.save_and_load(model, self.get_temp_dir())
-        self.assertAllClose(loaded(images), model(images), rtol=0, atol=1e-6)
+        self.assert_same_bits(loaded(images), model(images))
 
     @parameterized.parameters(
         ({"depth": 26}, "`depth` must be 10, 16, 22, .*depth=26"),

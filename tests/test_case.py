@@ -1,15 +1,11 @@
 """What the tests share."""
 
-import contextlib
 import functools
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
-
-# TensorFlow can switch determinism on in public, and off only here.
-from tensorflow.python.framework import config as tensorflow_config
 from tensorflow.python.framework import test_util
 
 # Half a unit in the last place of 1: the error of one rounding.
@@ -73,22 +69,10 @@ class TestCase(tf.test.TestCase, parameterized.TestCase):
     # Else unittest collects this method of the base class, as a skipped test.
     test_session = None
 
-    @contextlib.contextmanager
     def deterministic(self):
-        """Lets the same computation give the same bits."""
-        before = tensorflow_config.is_op_determinism_enabled()
-        tf.config.experimental.enable_op_determinism()
-        try:
-            yield
-        finally:
-            if not before:
-                tensorflow_config.disable_op_determinism()
-
-    def assert_same_bits(self, arrays, expected):
-        """Checks that two lists of arrays are equal, bit by bit."""
-        self.assertLen(arrays, len(expected))
-        for one, two in zip(arrays, expected, strict=True):
-            self.assertAllEqual(one, two)
+        """Lets the same computation give the same bits, in a `with` block."""
+        # TensorFlow can switch determinism on in public, and off only here.
+        return test_util.deterministic_ops()
 
     def tiny_classifier(self, seed=0, normalized=True):
         """A network small enough for any test, and a batch of images.
@@ -129,7 +113,7 @@ class TestCase(tf.test.TestCase, parameterized.TestCase):
 
     def use_deterministic_ops(self):
         """Lets the operations of this test give the same bits each time."""
-        self.enter_context(test_util.deterministic_ops())
+        self.enter_context(self.deterministic())
 
     def assert_same_bits(self, found, expected):
         """Checks that two structures of arrays are equal to the bit.

@@ -147,7 +147,7 @@ def shapes(model, name="model"):
         ValueError: If there is no such shape, or not one output `(batch,
             num_classes)`.
     """
-    if graphs.is_graph(model):
+    if graphs.is_graph(model) and getattr(model, "inputs", None):
         (images,), (outputs,) = model.inputs, model.outputs
     else:
         images = keras.KerasTensor((None, *_built_with(name, model)))
@@ -264,7 +264,7 @@ def _check_network(name, model):
                 received = f"an input of dtype {tensor.dtype}"
                 where = "" if part is model else f" of {part.name!r}"
                 _refuse_inputs(name, received + where, FLOAT_INPUT)
-    if not graphs.is_graph(model) or not model.built:
+    if not graphs.is_graph(model) or not getattr(model, "inputs", None):
         return
     if len(model.inputs) != 1:
         _refuse_inputs(name, f"{len(model.inputs)} inputs")

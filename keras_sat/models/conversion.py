@@ -168,7 +168,7 @@ class _Conversion:
                 clone_function=lambda part: self.clone(part, path, patterns),
                 call_function=self.call,
             )
-        copy.dtype_policy = _plain_policy(model)
+        copy.dtype_policy = sites.policy(model)
         return copy
 
     def call(self, clone, *args, **kwargs):
@@ -220,7 +220,9 @@ class _Conversion:
         if id(part) in self.removed:
             if isinstance(part, graphs.PLAIN):
                 return _copy(part, {**_config(part), "activation": "linear"})
-            clone = keras.layers.Identity(name=part.name, dtype=_policy(part))
+            clone = keras.layers.Identity(
+                name=part.name, dtype=sites.policy(part)
+            )
             self.position[id(clone)] = 0
             return clone
         if name in self.names:
@@ -249,11 +251,13 @@ class _Conversion:
             whole = type(part).__name__ in ("ReLU", "ReLU6", "Relu6")
             function = six_sigmoids if whole else keras.activations.sigmoid
             clone = keras.layers.Activation(
-                function, name=part.name, dtype=_policy(part)
+                function, name=part.name, dtype=sites.policy(part)
             )
         else:
             self._note(where, name)
-            clone = activations.layer(self.activation, part.name, _policy(part))
+            clone = activations.layer(
+                self.activation, part.name, sites.policy(part)
+            )
         _, position = sites.hard_swish(part)
         self.position[id(clone)] = position or 0
         return clone
@@ -271,7 +275,9 @@ class _Conversion:
                 return _copy(part, {**config, "activation": new})
             clone = _copy(part, {**config, "activation": "linear"})
             own = f"{part.name}_activation"
-            self.after[id(clone)] = [activations.layer(new, own, _policy(part))]
+            self.after[id(clone)] = [
+                activations.layer(new, own, sites.policy(part))
+            ]
             return clone
         return _copy(part, config)
 
@@ -372,20 +378,3 @@ def _normalizations(layer):
         for part in layer._flatten_layers()
         if isinstance(part, keras.layers.BatchNormalization)
     ]
-
-
-def _policy(part):
-    """The dtype policy of a layer, or the one that an operation follows."""
-    if isinstance(part, keras.layers.Layer):
-        return _plain_policy(part)
-    dtype, origin = sites.dtype_and_origin(part)
-    policy = _plain_policy(origin)
-    return policy if policy.compute_dtype == dtype else keras.DTypePolicy(dtype)
-
-
-def _plain_policy(layer):
-    """The dtype policy of a layer, as it was before it was quantized."""
-    policy = layer.dtype_policy
-    if policy.quantization_mode is None:
-        return policy
-    return keras.DTypePolicy(policy.name.split("_from_")[1])

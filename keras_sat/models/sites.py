@@ -204,19 +204,26 @@ def _hard_sigmoid(tensors):
     return operation, _inputs(before)[0]
 
 
-def dtype_and_origin(operation):
-    """The dtype of what an operation returns, and the layer before it.
+def policy(part):
+    """The name of the dtype policy of a layer, before it was quantized.
 
     Args:
-        operation: operation of a functional model, no layer.
+        part: layer; or operation of a functional model, which follows the
+            layer before it.
 
     Returns:
-        str, and the nearest `keras.layers.Layer` that its first input is from.
+        str. Not an object, which not every layer can save.
     """
-    dtype = _outputs(operation)[0].dtype
-    while not isinstance(operation, keras.layers.Layer):
-        operation = _origin(_inputs(operation)[0])
-    return dtype, operation
+    layer = part
+    while not isinstance(layer, keras.layers.Layer):
+        layer = _origin(_inputs(layer)[0])
+    # Quantized ones are called like "int8_from_float32".
+    name = layer.dtype_policy.name.split("_from_")[-1]
+    if part is layer:
+        return name
+    dtype = _outputs(part)[0].dtype
+    same = keras.DTypePolicy(name).compute_dtype == dtype
+    return name if same else dtype
 
 
 def _node(operation):

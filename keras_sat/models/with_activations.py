@@ -53,7 +53,7 @@ class WithActivations(keras.layers.Layer):
                 inner.momentum = self.momentum
 
     def _replace(self, owner, attribute, name):
-        dtype = owner.dtype_policy
+        dtype = sites.policy(owner)
         if name == "hard_sigmoid":
             new = keras.layers.Activation("sigmoid", dtype=dtype)
         else:

@@ -1,5 +1,7 @@
 """Tests of `convert_activations`; `families_test.py` has those of others."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -85,7 +87,7 @@ class Block(layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.conv = layers.Conv2D(4, 3, activation="relu")
+        self.conv = layers.Conv2D(4, 3, activation="relu", name="conv")
         self.act = layers.ReLU()
         self.second = layers.Conv2D(4, 1)
         self.final = keras.activations.get("relu")
@@ -98,6 +100,68 @@ def with_block():
     inputs = keras.Input((8, 8, 3))
     x = Block(name="block")(inputs)
     return keras.Model(inputs, layers.Flatten()(x))
+
+
+def wrapped():
+    """Layers that contain others, of Keras and of a user."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.TimeDistributed(layers.Dense(4, activation="relu"))(inputs)
+    x = layers.TimeDistributed(layers.ReLU())(x)
+    x = layers.SpectralNormalization(layers.Conv2D(4, 3, activation="relu"))(x)
+    x = layers.Reshape((36, 4))(x)
+    x = layers.Bidirectional(layers.SimpleRNN(3, activation="relu"))(x)
+    return keras.Model(inputs, layers.Dense(5)(x))
+
+
+def in_policy(policy):
+    """Each way to write an activation, in layers of a dtype policy."""
+
+    def build():
+        same = {"dtype": policy}
+        dtype = keras.DTypePolicy(policy).compute_dtype
+        inputs = keras.Input((8, 8, 3))
+        x = layers.Conv2D(4, 3, activation="relu", **same)(inputs)
+        x = keras.ops.relu(layers.Conv2D(4, 1, **same)(x))
+        x = layers.LeakyReLU(**same)(x)
+        x = layers.PReLU(shared_axes=[1, 2], **same)(x)
+        x = keras.ops.hard_sigmoid(x)
+        x = layers.Activation("hard_sigmoid", **same)(x)
+        dense = layers.Dense(3, activation="relu", **same)
+        x = layers.TimeDistributed(dense, **same)(x)
+        x = layers.GlobalAveragePooling2D(**same)(x)
+        x = layers.Dense(5, **same)(x)
+        model = keras.Model(inputs, layers.Softmax(**same)(x))
+        model.dtype_policy = policy
+        assert model.output.dtype == dtype
+        return model
+
+    return build
+
+
+def quantized():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Flatten(),
+            layers.Dense(4, activation="relu"),
+            layers.Dense(5),
+        ]
+    )
+    with warnings.catch_warnings(action="ignore"):
+        model.quantize("int8")
+    return model
+
+
+@keras.saving.register_keras_serializable("tests")
+class Normalized(layers.Layer):
+    """A layer with a normalization that is not in its configuration."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.normalization = layers.BatchNormalization()
+
+    def call(self, x, training=None):
+        return self.normalization(x, training=training)
 
 
 class SitesTest(TestCase):
@@ -325,6 +389,154 @@ class ConvertActivationsTest(TestCase):
             ValueError, "configuration can rebuild. Received opaque"
         ):
             convert_activations(model)
+
+
+def small_efficientnet():
+    stages = ((1, 3, 1, 1, 8), (2, 3, 2, 6, 8))
+    return keras_sat.models.scaled_efficientnet(
+        activation="relu", num_classes=5, input_shape=(8, 8, 3), stages=stages
+    )
+
+
+class TwiceTest(TestCase):
+    @parameterized.product(
+        build=(
+            mixed,
+            mobile,
+            with_block,
+            wrapped,
+            in_policy("mixed_bfloat16"),
+            quantized,
+            small_efficientnet,
+        ),
+        activation=("silu", "relu", "smoothrelu"),
+    )
+    def test_converting_twice_is_converting_once(self, build, activation):
+        model = build()
+        options = {
+            "smooth_gates": True,
+            "remove_softmax": True,
+            "momentum": 0.8,
+        }
+        once = convert_activations(model, activation, **options)
+        twice = convert_activations(once, activation, **options)
+        third = convert_activations(twice, activation, **options)
+        found = activation_sites(once)
+        self.assertEqual(activation_sites(twice), found)
+        self.assertEqual(activation_sites(third), found)
+        for other in (twice, third):
+            self.assertEqual(
+                [(w.shape, w.dtype) for w in other.weights],
+                [(w.shape, w.dtype) for w in once.weights],
+            )
+        x = images(model.input_shape[1])
+        for other in (twice, third):
+            self.assertAllClose(
+                tf.cast(other(x), tf.float32), tf.cast(once(x), tf.float32)
+            )
+
+    def test_sites_of_wrapped_layers_keep_their_places(self):
+        before = activation_sites(wrapped())
+        after = activation_sites(convert_activations(wrapped()))
+        kinds = [kind for _, kind in before]
+        self.assertEqual(kinds, ["relu"] * 5)
+        self.assertEqual([kind for _, kind in after], ["silu"] * 5)
+
+        def tail(path):
+            return path.split("/")[1:]
+
+        self.assertEqual(
+            [len(tail(path)) for path, _ in after],
+            [len(tail(path)) for path, _ in before],
+        )
+
+
+class PolicyTest(TestCase):
+    @parameterized.product(
+        policy=("float16", "mixed_float16", "float64"),
+        activation=("silu", "smoothrelu"),
+    )
+    def test_what_is_replaced_keeps_its_dtypes(self, policy, activation):
+        model = in_policy(policy)()
+        options = {"smooth_gates": True, "remove_softmax": True}
+        new = convert_activations(model, activation, **options)
+        policies = {
+            layer.dtype_policy.name
+            for layer in new._flatten_layers()
+            if not isinstance(layer, layers.InputLayer)
+        }
+        self.assertEqual(policies, {policy})
+        self.assertEqual(new.output.dtype, model.output.dtype)
+        expected = keras.DTypePolicy(policy)
+        self.assertEqual(
+            {weight.dtype for weight in new.weights}, {expected.variable_dtype}
+        )
+        for operation in new.operations[1:]:
+            for tensor in keras.tree.flatten(operation.output):
+                self.assertEqual(tensor.dtype, expected.compute_dtype)
+
+    def test_a_quantized_network_gets_activations_of_its_own_policy(self):
+        new = convert_activations(quantized(), "smoothrelu")
+        policies = [layer.dtype_policy.name for layer in new.layers[1:]]
+        quantum = "int8_from_float32"
+        self.assertEqual(policies, [quantum, "float32", quantum])
+
+
+class MomentumTest(TestCase):
+    def build(self):
+        inputs = keras.Input((8, 8, 3))
+        x = layers.BatchNormalization(momentum=0.97)(inputs)
+        x = Normalized(name="normalized")(x)
+        x = layers.TimeDistributed(layers.BatchNormalization())(x)
+        x = keras.Sequential(
+            [
+                keras.Input((8, 8, 3)),
+                layers.BatchNormalization(),
+                layers.Conv2D(4, 3, activation="relu"),
+            ]
+        )(x)
+        x = layers.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, layers.Dense(3)(x))
+
+    def momenta(self, model):
+        kind = keras.layers.BatchNormalization
+        parts = model._flatten_layers()
+        return [part.momentum for part in parts if isinstance(part, kind)]
+
+    def test_each_batch_normalization_gets_the_momentum(self):
+        model, lines = self.build(), []
+        new = convert_activations(
+            model, momentum=0.9, share_weights=True, print_fn=lines.append
+        )
+        self.assertEqual(self.momenta(new), [0.9] * 4)
+        self.assertEqual(sorted(self.momenta(model)), [0.97, 0.99, 0.99, 0.99])
+        self.assertEqual(lines[-1], "momentum 0.9 in 4 normalizations")
+        self.assertEqual(
+            {id(weight) for weight in new.weights},
+            {id(weight) for weight in model.weights},
+        )
+        path = f"{self.get_temp_dir()}/momentum.keras"
+        new.save(path)
+        loaded = keras.saving.load_model(path)
+        self.assertEqual(self.momenta(loaded), [0.9] * 4)
+        self.assertAllEqual(loaded(images()), new(images()))
+
+    def test_the_moving_statistics_follow_it(self):
+        model = self.build()
+        old = convert_activations(model)
+        self.assertEqual(self.momenta(old), self.momenta(model))
+        new = convert_activations(model, momentum=0.0)
+        x = images(number=8)
+        new(x, training=True)
+        mean = new.layers[1].moving_mean
+        self.assertAllClose(mean, x.mean((0, 1, 2)), rtol=0, atol=1e-6)
+
+    @parameterized.parameters(-0.1, 1.1, "high")
+    def test_other_momenta_are_refused(self, momentum):
+        with self.assertRaisesRegex(
+            (TypeError, ValueError), "`momentum` must .*Received"
+        ):
+            convert_activations(self.build(), momentum=momentum)
 
 
 class TwinTest(TestCase):

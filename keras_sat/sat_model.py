@@ -140,6 +140,7 @@ class SATModel(ReplicatedModel):
         self.clean_accuracy = keras.metrics.Mean(name="clean_accuracy")
         self.robust_accuracy = keras.metrics.Mean(name="robust_accuracy")
         self.built = True
+        self._looked_at = False
         self._averages = averaging.HandOver()
         check_scope(self)
         self.compile()
@@ -349,6 +350,7 @@ class SATModel(ReplicatedModel):
         x = watch.data(
             x, y, kwargs.get("sample_weight"), kwargs.get("steps_per_epoch")
         )
+        self._look_at_outputs(watch)
         validation_data = self._watched_validation(
             held_out, validation_data, kwargs.get("validation_steps")
         )
@@ -401,6 +403,7 @@ class SATModel(ReplicatedModel):
         # Keras sets this during `fit`, which has checked the data already.
         if not kwargs.get("_use_cached_eval_dataset"):
             x = watch.data(x, y, sample_weight, steps)
+            self._look_at_outputs(watch)
         with watch.in_words(), self._evaluated_against(attack):
             with averaging.averaged_weights(self, self._averages.during_fit):
                 return super().evaluate(
@@ -434,6 +437,7 @@ class SATModel(ReplicatedModel):
         """Logits of clean images; see `keras.Model.predict`."""
         watch = self._watch(labelled=False)
         x = watch.data(x, steps=steps)
+        self._look_at_outputs(watch)
         averaged = averaging.averaged_weights(self, self._averages.during_fit)
         with watch.in_words(), averaged:
             return super().predict(x, batch_size, verbose, steps, **kwargs)
@@ -646,6 +650,16 @@ class SATModel(ReplicatedModel):
     def _watch(self, labelled=True):
         """A guard for what is trained on, evaluated or predicted."""
         return Watch(self.expected_batches(labelled), self.check_every_batch)
+
+    def _look_at_outputs(self, watch):
+        """Finds, once, probabilities that the graph does not tell of."""
+        strategy = self.distribute_strategy
+        if self._looked_at or isinstance(strategy, tf.distribute.TPUStrategy):
+            return
+        images = to_float(watch.first_images[:2], self.value_range)
+        outputs = inference(self.model)(images)
+        checks.classifiers.outputs("model", outputs)
+        self._looked_at = True
 
     @staticmethod
     def _watched_validation(watch, data, steps):

@@ -170,7 +170,11 @@ def expected_by(model, value_range, **options):
             expected.
         value_range: pair of floats.
         **options: other fields of `Expected`; they go before.
+
+    Raises:
+        ValueError: If the network scales pixels that are scaled already.
     """
+    classifiers.check_value_range(model, value_range)
     image_shape, num_classes = classifiers.known_shapes(model)
     known = {
         "image_shape": image_shape,

@@ -234,6 +234,26 @@ def own_scaling(model):
     return graphs.scaling(model) if isinstance(model, keras.Model) else None
 
 
+def check_value_range(model, value_range):
+    """Refuses a small range for a network that makes pixels small by itself.
+
+    Args:
+        model: `SATModel`, `keras.Model` or function.
+        value_range: pair of floats. What black and white are in its images.
+
+    Raises:
+        ValueError: If pixels would be scaled twice, and all images be black.
+    """
+    layer = own_scaling(model)
+    if layer and max(map(abs, value_range)) <= 1:
+        refuse(
+            "value_range",
+            f"be that of the network, whose layer {layer!r} divides pixels",
+            tuple(value_range),
+            "Give `value_range=(0, 255)`.",
+        )
+
+
 @contextlib.contextmanager
 def calling(name, model):
     """Says what a function must be when TensorFlow's tensors are too much."""

@@ -67,6 +67,11 @@ class Watch:
             return (self.element(i, batch) for i, batch in enumerate(x))
         return x
 
+    @property
+    def first_images(self):
+        """The images of the first batch."""
+        return self._first[0]
+
     def element(self, number, batch):
         """Returns a batch of a Python iterator, checked."""
         try:

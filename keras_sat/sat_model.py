@@ -118,8 +118,10 @@ class SATModel(ReplicatedModel):
             checks.refuse(
                 "objective", "be an Objective", objective, error=TypeError
             )
-        if value_range is not None:
-            checks.value_range(value_range)
+        if value_range is None:
+            value_range = attack.value_range
+        checks.value_range(value_range)
+        checks.classifiers.check_value_range(model, value_range)
         if attack_model is not None:
             checks.classifier("attack_model", attack_model)
             share_weights(attack_model, model)
@@ -129,7 +131,7 @@ class SATModel(ReplicatedModel):
         self.model = model
         self.attack_model = attack_model
         self.image_shape, self.num_classes = shapes
-        self.value_range = tuple(value_range or attack.value_range)
+        self.value_range = tuple(value_range)
         self.attack = attack.replace(value_range=self.value_range)
         self.eval_attack = eval_attack.replace(value_range=self.value_range)
         self.objective = objective or AdversarialTraining()

@@ -22,8 +22,6 @@ class Expected:
         labelled: bool. Whether labels are needed. Defaults to `True`.
         slack: float >= 0. How far float images may leave the range, as a
             fraction of its width. Defaults to `1e-4`.
-        own_scaling: str. The layer with which the network scales pixels by
-            itself, for the advice in errors. Defaults to none.
     """
 
     value_range: tuple
@@ -31,7 +29,6 @@ class Expected:
     num_classes: int | None = None
     labelled: bool = True
     slack: float = 1e-4
-    own_scaling: str | None = None
 
     def check(self, images, labels=None, weights=None, number=0):
         """Checks a batch of concrete images and labels.
@@ -97,21 +94,7 @@ class Expected:
             "images",
             f"lie in `value_range`={tuple(self.value_range)}",
             Described(f"values in [{low:g}, {high:g}]"),
-            self._advice(low, high),
-        )
-
-    def _advice(self, low, high):
-        """What can be done about pixels that leave the range."""
-        if low < 0 or high <= 1:
-            return "Undo the normalization: it belongs into the model."
-        if self.own_scaling:
-            return (
-                f"The network scales pixels by itself, in {self.own_scaling}: "
-                "give `value_range=(0, 255)`."
-            )
-        return (
-            "Divide the images by 255, or pass uint8; or give "
-            "`value_range=(0, 255)` if the network takes that."
+            _advice(low, high),
         )
 
     def _check_labels(self, labels):
@@ -176,11 +159,7 @@ def expected_by(model, value_range, **options):
     """
     classifiers.check_value_range(model, value_range)
     image_shape, num_classes = classifiers.known_shapes(model)
-    known = {
-        "image_shape": image_shape,
-        "num_classes": num_classes,
-        "own_scaling": classifiers.own_scaling(model),
-    }
+    known = {"image_shape": image_shape, "num_classes": num_classes}
     return Expected(value_range=value_range, **(known | options))
 
 
@@ -223,6 +202,16 @@ def _check_weights(weights):
         refuse(
             "sample_weight", "be finite", Described("NaN or infinite values")
         )
+
+
+def _advice(low, high):
+    """What can be done about pixels that leave the range."""
+    if low < 0 or high <= 1:
+        return "Undo the normalization: it belongs into the model."
+    return (
+        "Divide the images by 255, or pass uint8; or give "
+        "`value_range=(0, 255)` if the network takes that."
+    )
 
 
 def _matches(shape, template):

@@ -178,7 +178,8 @@ class Resume(Writer):
                 if self._signal == number:
                     signal.default_int_handler(number, frame)
                 # Other ways of printing may be what it interrupts.
-                os.write(2, _INTERRUPTED)
+                with contextlib.suppress(OSError):
+                    os.write(2, _INTERRUPTED)
             self._signal = number
 
         before = {signal.SIGTERM: signal.signal(signal.SIGTERM, note)}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 import zipfile
 
 import keras
@@ -85,7 +86,13 @@ def load_model(path, custom_objects=None, safe_mode=True):
 def _loaded(path, custom_objects, safe_mode, compile):
     """What Keras loads; its errors say what to pass."""
     try:
-        return keras.saving.load_model(path, custom_objects, compile, safe_mode)
+        with warnings.catch_warnings():
+            if not compile:
+                # A classifier needs no optimizer.
+                warnings.filterwarnings("ignore", "Skipping variable loading")
+            return keras.saving.load_model(
+                path, custom_objects, compile, safe_mode
+            )
     except (TypeError, ValueError) as error:
         unknown = re.search(
             r"Could not locate (?:class|function) '(.+?)'", str(error)

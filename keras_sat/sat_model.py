@@ -201,6 +201,8 @@ class SATModel(ReplicatedModel):
         if loss == "auto":
             loss = CrossEntropy(label_smoothing=0.1)
         checks.of_logits("loss", loss)
+        if isinstance(loss, dict) and "class_name" in loss:
+            loss = keras.losses.get(loss)
         checks.of_logits("metrics", metrics)
         checks.of_logits("weighted_metrics", kwargs.get("weighted_metrics"))
         if not isinstance(attack_schedule, schedules.AttackSchedule | None):
@@ -592,6 +594,11 @@ class SATModel(ReplicatedModel):
         """Compiles as `get_compile_config` described."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.build_optimizer()
+
+    def _aggregate_additional_loss(self, loss):
+        # Layers of several precisions, where Keras adds up without a cast.
+        loss = super()._aggregate_additional_loss(loss)
+        return tf.cast(loss, keras.config.floatx())
 
     def _penalty(self):
         """Weight decay, divided by the replicas that losses are summed over."""

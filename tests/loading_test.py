@@ -1,8 +1,11 @@
 """Classifiers from files, and the example that evaluates them."""
 
+import dataclasses
+import functools
 import pathlib
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -19,6 +22,37 @@ from tests.test_case import TestCase
 pytestmark = pytest.mark.numeric
 
 ROOT = pathlib.Path(__file__).parent.parent
+
+
+class OwnLayer(keras.layers.Layer):
+    """The identity."""
+
+    def call(self, x):
+        return x
+
+
+def own_loss(labels, logits):
+    del labels
+    return -tf.reduce_max(logits, axis=-1)
+
+
+def own_training_loss(labels, logits):
+    del labels
+    return tf.reduce_max(logits, axis=-1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnAttack(keras_sat.PGD):
+    """PGD with a field of its own."""
+
+    share: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnObjective(keras_sat.AdversarialTraining):
+    """An objective with a field of its own."""
+
+    share: float = 1.0
 
 
 class LoadingTest(TestCase):
@@ -89,6 +123,94 @@ class LoadingTest(TestCase):
                     load_classifier(path)
                 with self.assertRaisesRegex(ValueError, "`path` must be a"):
                     keras_sat.load_model(path)
+
+    def save_model(self, layer=None, **options):
+        x = keras.Input((8, 8, 3))
+        h = keras.layers.Flatten()(x if layer is None else layer(x))
+        inner = keras.Model(x, keras.layers.Dense(5)(h))
+        compiled = options.pop("compiled", {})
+        model = keras_sat.SATModel(inner, **options)
+        model.compile(**compiled)
+        model.save(self.folder("model.keras"))
+        return model, self.folder("model.keras")
+
+    def test_what_keras_does_not_know_is_passed_by_name(self):
+        cases = {
+            "OwnLayer": {"layer": OwnLayer()},
+            "own_loss": {"attack": keras_sat.PGD(loss=own_loss)},
+            "OwnAttack": {"eval_attack": OwnAttack()},
+            "OwnObjective": {"objective": OwnObjective(share=0.5)},
+            "own_training_loss": {
+                "compiled": {"optimizer": "sgd", "loss": own_training_loss}
+            },
+        }
+        images = np.random.default_rng(0).uniform(size=(4, 8, 8, 3))
+        for name, options in cases.items():
+            with self.subTest(name):
+                model, path = self.save_model(**options)
+                with self.assertRaisesRegex(
+                    ValueError,
+                    f"`custom_objects` must hold '{name}', which the file .*"
+                    f"Received: custom_objects=None. Pass custom_objects=.*"
+                    f"{name}}}, or register it",
+                ):
+                    keras_sat.load_model(path)
+                objects = {name: globals()[name]}
+                loaded = keras_sat.load_model(path, custom_objects=objects)
+                self.assertEqual(loaded.attack, model.attack)
+                self.assertEqual(loaded.eval_attack, model.eval_attack)
+                self.assertEqual(loaded.objective, model.objective)
+                self.assertIs(type(loaded.loss), type(model.loss))
+                classifier = load_classifier(path, custom_objects=objects)
+                self.assertAllEqual(
+                    classifier.predict(images, verbose=0),
+                    model.predict(images, verbose=0),
+                )
+
+    def test_python_code_in_a_file_has_to_be_trusted(self):
+        layer = keras.layers.Lambda(lambda x: 2 * x)
+        model, path = self.save_model(layer)
+        images = np.random.default_rng(0).uniform(size=(4, 8, 8, 3))
+        for load in (keras_sat.load_model, load_classifier):
+            with self.assertRaisesRegex(
+                ValueError,
+                "`safe_mode` must be False to load .*Received: safe_mode=True. "
+                "Pass safe_mode=False if you trust",
+            ):
+                load(path)
+            self.assertAllEqual(
+                load(path, safe_mode=False).predict(images, verbose=0),
+                model.predict(images, verbose=0),
+            )
+
+    def test_a_function_without_a_name_is_refused_when_it_is_saved(self):
+        own = functools.partial(own_training_loss)
+        for name, options in {
+            "`loss`": {"attack": keras_sat.PGD(loss=lambda y, z: z[:, 0])},
+            "`loss and metrics`": {"compiled": {"metrics": [own]}},
+        }.items():
+            with self.assertRaisesRegex(TypeError, f"{name} must be.*Received"):
+                self.save_model(**options)
+
+    def test_a_loss_on_probabilities_in_a_file_is_refused(self):
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        _, path = self.save_model(compiled={"optimizer": "sgd", "loss": loss})
+        old, new = b'"from_logits": true', b'"from_logits": false'
+        changed = self.folder("changed.keras")
+        with (
+            zipfile.ZipFile(path) as source,
+            zipfile.ZipFile(changed, "w") as target,
+        ):
+            for name in source.namelist():
+                content = source.read(name)
+                if name == "config.json":
+                    self.assertIn(old, content)
+                    content = content.replace(old, new)
+                target.writestr(name, content)
+        with self.assertRaisesRegex(ValueError, "`loss` must be of logits"):
+            keras_sat.load_model(changed)
+        classifier = load_classifier(changed)
+        self.assertEqual(classifier.model.output_shape, (None, 5))
 
     def test_the_example_evaluates_a_folder_of_images(self):
         generator = np.random.default_rng(0)

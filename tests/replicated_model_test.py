@@ -69,15 +69,27 @@ class ReplicasTest(TestCase):
             "arrays": "`the last batch` must be a multiple of .* 2. Received",
         }.items():
             self.assertRegex(found["refused"][name], expected)
-        for name, variable in {
+        self.assert_refused_outside(found["outside"])
+
+    def assert_refused_outside(self, messages):
+        built = {
             "model": "kernel', built outside of the MirroredStrategy",
             "SATModel": "kernel', built outside of the _Default",
             "optimizer": "iteration', built outside of the Mirrored",
-        }.items():
-            self.assertRegex(
-                found["outside"][name],
-                f"must be built in the scope of the strategy.*{variable}",
-            )
+            "metrics": "total', built outside of the Mirrored",
+        }
+        data = "`dataset` must be distributed by the strategy of the model, or"
+        scope = "`model` must be used in the scope of the strategy it was built"
+        expected = {
+            name: f"must be built in the scope of the strategy.*{variable}"
+            for name, variable in built.items()
+        }
+        for name in ("fit", "evaluate", "predict"):
+            expected |= {f"{name} data": data, name: scope}
+        expected["evaluate_robustness"] = scope
+        self.assertEqual(messages.keys(), expected.keys())
+        for name, message in messages.items():
+            self.assertRegex(message, expected[name])
 
     def test_two_workers_do_what_one_process_does(self):
         folder = self.get_temp_dir()

@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 import subprocess
@@ -605,6 +606,27 @@ class SavingTest(TestCase):
         self.assertEqual(int(loaded.optimizer.iterations), 3)
         after = [np.array(g.state) for g in (loaded.seeds, loaded.eval_seeds)]
         self.assertNotAllEqual(before, after)
+
+    def test_from_config_makes_what_get_config_described(self):
+        inner, images, labels = self.tiny_classifier()
+        model = keras_sat.SATModel(
+            inner,
+            attack=WEAK,
+            objective=keras_sat.TRADES(beta=2.0),
+            attack_model=keras.models.clone_model(inner),
+            value_range=(-1, 1),
+        )
+        described = model.get_config()
+        text = json.dumps(described)
+        again = keras_sat.SATModel.from_config(described)
+        self.assertEqual(json.dumps(described), text)
+        self.assertEqual(json.dumps(again.get_config()), text)
+        self.assertEqual(again.attack, model.attack)
+        self.assertEqual(again.objective, model.objective)
+        again.fit(images, labels, verbose=0)
+        kernels = again.model.layers[1].kernel, again.attack_model.layers[1]
+        self.assertIs(kernels[0], kernels[1].kernel)
+        self.assertNotAllClose(kernels[0], inner.layers[1].kernel)
 
     def test_weights_can_be_saved_alone(self):
         path = os.path.join(self.get_temp_dir(), "a.weights.h5")

@@ -382,6 +382,7 @@ class Attack(config.Config, abc.ABC):
 
     def project(self, images, clean):
         """The images nearest to `images` in the ball and in the range."""
+        images, clean = map(tf.convert_to_tensor, (images, clean))
         delta = self.ball.project(images - clean, self.epsilon * self.width)
         return tf.clip_by_value(clean + delta, *self.value_range)
 

@@ -244,17 +244,38 @@ def distributed():
 def outside():
     """The messages of errors about what was not built in the scope."""
     inner = network()
-    optimizer = keras.optimizers.SGD(0.1)
+    metric = keras.metrics.SparseCategoricalAccuracy()
+    optimizer = keras.optimizers.Adam(0.1)
+    single = tf.distribute.OneDeviceStrategy(names[0])
+    foreign = single.experimental_distribute_dataset(data(2))
+    images = data(2).map(lambda images, _: images)
     with strategy.scope():
         wrong_model = message(keras_sat.SATModel, inner)
-        model = keras_sat.SATModel(network())
+        model = keras_sat.SATModel(network(), eval_attack=WEAK)
         later = keras_sat.SATModel(network())
-    model.compile(optimizer)
-    return {
+    messages = {
         "model": wrong_model,
         "SATModel": message(keras_sat.SATModel, later.model),
-        "optimizer": message(model.fit, data(2), verbose=0),
+        "optimizer": message(model.compile, optimizer),
+        "metrics": message(model.compile, metrics=[metric]),
+        "fit data": message(model.fit, foreign, verbose=0),
+        "evaluate data": message(model.evaluate, foreign, verbose=0),
+        "predict data": message(
+            model.predict, single.experimental_distribute_dataset(images)
+        ),
     }
+    with single.scope():
+        messages |= {
+            "fit": message(model.fit, data(2), verbose=0),
+            "evaluate": message(model.evaluate, data(2), verbose=0),
+            "predict": message(model.predict, images, verbose=0),
+            "evaluate_robustness": message(
+                keras_sat.evaluate_robustness, model, data(2), WEAK, verbose=0
+            ),
+        }
+    # Nothing is lost by an attempt.
+    model.fit(data(2), verbose=0)
+    return messages
 
 
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -276,5 +297,8 @@ if FLAGS.path:
 else:
     with strategy.scope():
         found = finds()
-    found |= {"distributed": distributed(), "outside": outside()}
+    found |= {
+        "distributed": distributed(),
+        "outside": outside(),
+    }
     print(json.dumps(found))

@@ -1,6 +1,7 @@
 """A Keras model that trains on any number of replicas and of workers."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import types
@@ -16,6 +17,23 @@ from keras_sat import distribution
 from keras_sat import xla
 from keras_sat.settings import training_settings
 from keras_sat.worker_gaps import WorkerGaps
+
+
+def after_reading(step):
+    """Lets a `train_step` or `test_step` begin when its batch has been read.
+
+    Where the length of the data is not known, the step after the last finds no
+    batch. What does not need one, the count of steps and the next seeds, would
+    go on all the same, and on some replicas only.
+    """
+
+    @functools.wraps(step)
+    def begins_later(self, data):
+        tensors = [t for t in tf.nest.flatten(data) if t is not None]
+        with tf.control_dependencies(tensors):
+            return step(self, data)
+
+    return begins_later
 
 
 class ReplicatedModel(WorkerGaps, keras.Model):

@@ -32,6 +32,7 @@ from keras_sat.objectives import AdversarialTraining
 from keras_sat.objectives import CrossEntropy
 from keras_sat.objectives import Objective
 from keras_sat.replicated_model import ReplicatedModel
+from keras_sat.replicated_model import after_reading
 from keras_sat.replicated_model import check_scope
 from keras_sat.sharing import share_weights
 from keras_sat.stale_statistics import Staleness
@@ -219,6 +220,7 @@ class SATModel(ReplicatedModel):
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
         self._decay_kernels_only()
 
+    @after_reading
     def train_step(self, data):
         """One attack and one update; called by `fit`."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
@@ -284,6 +286,7 @@ class SATModel(ReplicatedModel):
         gradients = tape.gradient(scaled, self.trainable_variables)
         return loss, logits, gradients, counts
 
+    @after_reading
     def test_step(self, data):
         """Clean and adversarial accuracy of a batch; called by `evaluate`."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)

@@ -3,6 +3,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -78,6 +79,31 @@ class FitTest(TestCase):
         self.assertTrue(model.optimizer.nesterov)
         self.assertEqual(model.weight_decay, 1e-4)
         self.assertEqual(model.loss.label_smoothing, 0.1)
+
+    def test_data_of_unknown_length_train_like_those_of_known_length(self):
+        results = []
+        for data in (self.data, self.data.filter(lambda images, labels: True)):
+            keras.utils.set_random_seed(0)
+            # The noise of attack and dropout, and the learning rate, go on
+            # from step to step.
+            x = keras.Input((8, 8, 3))
+            h = keras.layers.GlobalAveragePooling2D()(x)
+            h = keras.layers.Dropout(0.3)(h)
+            model = keras_sat.SATModel(
+                keras.Model(x, keras.layers.Dense(5)(h)), attack=WEAK
+            )
+            decay = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.9)
+            model.compile(keras.optimizers.SGD(decay))
+            with self.deterministic(), warnings.catch_warnings():
+                # Keras warns where it did not know the length.
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+                logs = model.fit(
+                    data, epochs=2, validation_data=data, verbose=0
+                ).history
+            self.assertEqual(int(model.optimizer.iterations), 8)
+            states = [np.array(v) for v in model.variables]
+            results.append([*states, *logs.values()])
+        self.assert_same_bits(*results)
 
     def test_training_makes_a_classifier_robust(self):
         # Class = the brighter half; robust features exist, so it can learn.

@@ -15,8 +15,6 @@ from tests.test_case import PASS
 from tests.test_case import TestCase
 from tests.test_case import needs_xla
 
-pytestmark = pytest.mark.numeric
-
 WEAK = keras_sat.PGD(epsilon=0.05, step_size=0.05, steps=1)
 # For what is computed in two ways: without noise, which XLA draws differently,
 # and without signs, which rounding changes where a gradient is next to 0.
@@ -45,6 +43,7 @@ class Recorder(keras.layers.Layer):
         return x
 
 
+@pytest.mark.numeric
 class FitTest(TestCase):
     def setUp(self):
         super().setUp()
@@ -412,6 +411,7 @@ def network(activation, units=5):
     return keras.Model(x, keras.layers.Dense(units)(h))
 
 
+@pytest.mark.numeric
 class AttackModelTest(TestCase):
     def test_the_attack_differentiates_the_twin_alone(self):
         def flat(x):
@@ -475,6 +475,7 @@ class AttackModelTest(TestCase):
             keras_sat.SATModel(network("relu"), attack_model=network("relu", 6))
 
 
+@pytest.mark.numeric
 class SavingTest(TestCase):
     @parameterized.parameters("model.keras", "model.weights.h5")
     def test_a_model_that_was_not_trained_is_saved_whole(self, name):

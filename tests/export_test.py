@@ -39,8 +39,6 @@ import sys
 sys.modules["keras_sat"] = None
 import numpy as np
 import tensorflow as tf
-
-pytestmark = pytest.mark.numeric
 sys.modules["keras"] = None
 
 asked = dict(np.load("asked.npz"))
@@ -97,6 +95,7 @@ class ExportTest(TestCase):
         self.assert_same_up_to_rounding(actual, expected, scale=5)
 
 
+@pytest.mark.numeric
 class AnswersTest(ExportTest):
     def test_every_signature_answers_like_predict(self):
         loaded = self.export(class_names=NAMES, top_k=2)

@@ -37,8 +37,8 @@ class PerturbationGridTest(TestCase):
             self.images, self.adversarial, [0, 1, 2], [0, 1, 2], [0, 1, 2]
         )
         shown = [axis.images[0].get_array() for axis in figure.axes]
-        self.assertAllEqual(shown[:3], self.images)
-        self.assertAllEqual(shown[3:6], self.adversarial)
+        self.assertAllEqual(shown[:3], np.float32(self.images))
+        self.assertAllEqual(shown[3:6], np.float32(self.adversarial))
         difference = np.full_like(self.images, 0.5)
         difference[0, 0, 0, 0] = 1.0
         difference[2, 7, 7, 2] = 0.25
@@ -75,7 +75,9 @@ class PerturbationGridTest(TestCase):
             for figure in figures
         )
         self.assert_same_up_to_rounding(first, second, roundings=4)
-        self.assertAllEqual(first[0], np.repeat(gray[0], 3, axis=-1))
+        self.assertAllEqual(
+            first[0], np.repeat(np.float32(gray[0]), 3, axis=-1)
+        )
 
     @parameterized.parameters(
         (

@@ -58,6 +58,11 @@ class Program:
         )
 
     @property
+    def pid(self):
+        """Its number."""
+        return self._process.pid
+
+    @property
     def returncode(self):
         """The exit code, minus the number of the signal that ended it."""
         return self._process.exitcode
@@ -68,7 +73,7 @@ class Program:
 
     def send_signal(self, number):
         """As if somebody pressed a key, or took the machine away."""
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def kill(self):
         """Ends it at once."""

@@ -15,8 +15,6 @@ from tests.processes import start_workers
 from tests.test_case import PASS
 from tests.test_case import TestCase
 
-pytestmark = pytest.mark.numeric
-
 # The operations of a step with two steps of an attack, which are three
 # gradients, and the update.
 STEP = 8 * PASS
@@ -26,9 +24,9 @@ class ReplicasTest(TestCase):
     def assert_same_files(self, path, other, steps=10):
         """Checks what came out of some steps of training."""
         with np.load(path) as one, np.load(other) as two:
-            self.assertGreater(len(one.files), 8)
-            self.assertEqual(one.files, two.files)
-            for name in one.files:
+            self.assertGreater(len(two.files), 8)
+            self.assertContainsSubset(two.files, one.files)
+            for name in two.files:
                 self.assert_same_up_to_rounding(
                     one[name], two[name], steps * STEP, scale=1
                 )
@@ -45,6 +43,7 @@ class ReplicasTest(TestCase):
         for devices in (2, 4):
             self.assert_same_files(one, self.train_on(devices))
 
+    @pytest.mark.numeric
     def test_what_only_several_replicas_can_get_wrong(self):
         output, _ = finish(start("replicas", "--devices=2"))
         found = json.loads(output)
@@ -91,6 +90,7 @@ class ReplicasTest(TestCase):
         for name, message in messages.items():
             self.assertRegex(message, expected[name])
 
+    @pytest.mark.numeric
     def test_two_workers_do_what_one_process_does(self):
         folder = self.get_temp_dir()
         path = os.path.join(folder, "{i}.npz")
@@ -223,6 +223,7 @@ class XLATest(TestCase):
         # Those of 10 and of 2 images, in training and in evaluation.
         self.assertLen(compilations, 4, "\n".join(compilations))
 
+    @pytest.mark.numeric
     def test_the_whole_train_step_compiles_with_static_shapes(self):
         results = []
         for jit_compile in (False, True):

@@ -49,6 +49,7 @@ class Recorder(keras.layers.Layer):
         return x
 
 
+@pytest.mark.numeric
 class FitTest(TestCase):
     def setUp(self):
         super().setUp()
@@ -441,6 +442,7 @@ def network(activation, units=5):
     return keras.Model(x, keras.layers.Dense(units)(h))
 
 
+@pytest.mark.numeric
 class AttackModelTest(TestCase):
     def test_the_attack_differentiates_the_twin_alone(self):
         def flat(x):
@@ -504,6 +506,7 @@ class AttackModelTest(TestCase):
             keras_sat.SATModel(network("relu"), attack_model=network("relu", 6))
 
 
+@pytest.mark.numeric
 class SavingTest(TestCase):
     @parameterized.parameters("model.keras", "model.weights.h5")
     def test_a_model_that_was_not_trained_is_saved_whole(self, name):

@@ -56,7 +56,7 @@ def data(batches, batch_size=8, rest=0, drop_remainder=False):
 
 
 def train(objective, jit_compile, normalized=True, **options):
-    """Weights and logs after ten steps, and those of an evaluation."""
+    """Weights and logs after five steps, and those of an evaluation."""
     model = keras_sat.SATModel(
         network(normalized),
         attack=FromASide(**dataclasses.asdict(WEAK)),
@@ -69,7 +69,7 @@ def train(objective, jit_compile, normalized=True, **options):
         jit_compile=jit_compile,
         metrics=["sparse_categorical_accuracy"],
     )
-    history = model.fit(data(10, drop_remainder=True), verbose=0).history
+    history = model.fit(data(5, drop_remainder=True), verbose=0).history
     # The one image of the last batch is for one replica.
     rest = data(2, rest=1)
     logs = model.evaluate(rest, return_dict=True, verbose=0)
@@ -81,11 +81,13 @@ def train(objective, jit_compile, normalized=True, **options):
 
 
 def settings():
-    """Pairs of a name and the arguments of `train`."""
+    """Names, arguments and options of `train`: few of them on many devices."""
     objectives = keras_sat.AdversarialTraining(), keras_sat.TRADES(beta=2.0)
     for objective in objectives:
         for jit_compile in (False, True):
             for normalized in (False, True):
+                if FLAGS.devices > 2 and (jit_compile or not normalized):
+                    continue
                 if normalized or jit_compile:
                     name = f"{objective} {jit_compile} {normalized}"
                     yield name, (objective, jit_compile, normalized), {}
@@ -95,6 +97,8 @@ def settings():
         {"clipnorm": 0.1},
         {"clipvalue": 0.01},
     ):
+        if FLAGS.devices > 2:
+            break
         yield f"{options}", (objectives[0], False), options
 
 

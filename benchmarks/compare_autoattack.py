@@ -144,10 +144,9 @@ def peer(attack, twin, norm):
         return torchattacks.FAB(
             twin, steps=100, multi_targeted=True, n_classes=10, **common
         )
-    if attack == "square, all places":
-        return FullSquare(twin, n_queries=5000, **common)
-    if attack == "square":
-        return torchattacks.Square(twin, n_queries=5000, **common)
+    if attack.startswith("square"):
+        kind = torchattacks.Square if attack == "square" else FullSquare
+        return kind(twin, n_queries=5000, resc_schedule=False, **common)
     return torchattacks.MultiAttack([peer(a, twin, norm) for a in ATTACKS])
 
 

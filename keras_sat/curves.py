@@ -23,7 +23,7 @@ def robustness_curve(
     Args:
         model: see `evaluate_robustness`.
         dataset: see `evaluate_robustness`; it is read once.
-        epsilons: sequence of floats >= 0.
+        epsilons: sequence of floats >= 0, at most 1 for `norm="linf"`.
         attacks: see `evaluate_robustness`.
         norm: see `evaluate_robustness`.
         **options: `value_range`, `seed`, `jit_compile`, `batch_size` and
@@ -43,12 +43,15 @@ def robustness_curve(
     batch_size = options.pop("batch_size", BATCH_SIZE)
     verbose = options.pop("verbose", 1)
     evaluator = Evaluator(model, **options)
+    chosen = {
+        epsilon: ensemble(attacks, epsilon, norm, evaluator.value_range)
+        for epsilon in _numbers("epsilons", epsilons, float)
+    }
     stream, size, logits = evaluator.read(dataset, batch_size)
     stages, ends = [], {}
-    for epsilon in _numbers("epsilons", epsilons):
-        chosen = ensemble(attacks, epsilon, norm, evaluator.value_range)
+    for epsilon, tried in chosen.items():
         if epsilon:
-            stages += chosen.for_classes(logits.shape[1]).attacks
+            stages += tried.sequence(logits.shape[1])
         ends[epsilon] = len(stages)
     progress = Progress(size, len(stages), verbose)
     outcomes = [
@@ -85,26 +88,25 @@ def convergence_curve(
         Dict from each number of steps to the accuracy in `[0, 1]` under that
         attack alone. A step is `2.5 * epsilon / steps` long.
     """
+    attack = PGD(epsilon=epsilon, norm=norm)
     curve = {}
-    for count in _numbers("steps", steps):
-        attack = PGD(
-            epsilon=epsilon,
-            norm=norm,
-            steps=int(count),
-            step_size=2.5 * epsilon / count,
-        )
+    for count in _numbers("steps", steps, int):
+        attack = attack.replace(steps=count, step_size=2.5 * epsilon / count)
         report = evaluate_robustness(
             model, dataset, attack, diagnose=False, **options
         )
-        curve[int(count)] = report.robust_accuracy
+        curve[count] = report.robust_accuracy
     return curve
 
 
-def _numbers(name, values):
-    """A sequence of numbers, sorted, each once."""
+def _numbers(name, values, kind):
+    """A sequence of numbers of a kind, sorted, each once."""
     if isinstance(values, str) or not np.iterable(values):
-        checks.refuse(name, "be a sequence of numbers", values)
-    numbers = sorted(set(map(float, values)))
-    if not numbers:
+        checks.refuse(name, "be a sequence of numbers", values, error=TypeError)
+    values = list(values)
+    if not values:
         checks.refuse(name, "not be empty", values)
-    return numbers
+    check = checks.integer if kind is int else checks.real
+    for value in values:
+        check(name, value)
+    return sorted(set(map(kind, values)))

@@ -175,11 +175,13 @@ def _zero_gradients(subject, fooled):
     )
     if not _is_notable(flat_margin | (flat & fooled)):
         return None
-    return _warning(
-        "zero_gradients",
+    found = (
         f"The gradient of the cross-entropy is 0 on {np.mean(flat):.1%} of the "
-        f"images, that of the margin on {np.mean(flat_margin):.1%}.",
+        f"images, that of the margin on {np.mean(flat_margin):.1%}."
     )
+    if not subject.has_gradient:
+        found += " There is no gradient path from the logits to the images."
+    return _warning("zero_gradients", found)
 
 
 def _non_finite_gradients(subject):

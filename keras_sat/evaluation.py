@@ -60,8 +60,9 @@ def evaluate_robustness(
             `Attack`s. `"standard"` and `"rand"` are the versions of
             `AutoAttack`, which lists the other names.
         epsilon: float >= 0. Radius of the ball, as a fraction of the width of
-            `value_range`; with 0 the robust accuracy is the clean one. It
-            replaces that of the attacks; the step of a `PGD` changes with it.
+            `value_range`; at most 1 for `norm="linf"`. With 0 the robust
+            accuracy is the clean one. It replaces that of the attacks; the
+            step of a `PGD` changes with it.
             Defaults to that of the attacks, or `4 / 255`.
         norm: str. `"linf"` or `"l2"`. Defaults to that of the attacks, or
             `"linf"`.
@@ -114,7 +115,7 @@ def evaluate_robustness(
     chosen = ensemble(attacks, epsilon, norm, evaluator.value_range)
     epsilon = chosen.epsilon if epsilon is None else epsilon
     stream, size, logits = evaluator.read(dataset, batch_size)
-    attacks = chosen.for_classes(logits.shape[1]).attacks
+    attacks = chosen.sequence(logits.shape[1])
     first, stream = _peek(stream)
     header = evaluator.describe(
         attacks, epsilon, adversarial_dir, first, logits

@@ -47,7 +47,21 @@ class Subject:
     batch_size: int = 64
 
     def __post_init__(self):
-        object.__setattr__(self, "predict", _connected(inference(self.predict)))
+        object.__setattr__(self, "predict", inference(self.predict))
+        if not self.has_gradient:
+            predict = _with_zero_gradient(self.predict)
+            object.__setattr__(self, "predict", predict)
+
+    @functools.cached_property
+    def has_gradient(self):
+        """Whether there is a gradient path from the logits to the images."""
+        missing = []
+        input_gradient(
+            lambda x: tf.reduce_sum(self.predict(x), axis=-1),
+            self.images[: self.batch_size],
+            on_missing=lambda: missing.append(True),
+        )
+        return not missing
 
     @functools.cached_property
     def right(self):
@@ -169,16 +183,13 @@ class Subject:
         return np.concatenate(results) if results else np.zeros(0, bool)
 
 
-def _connected(predict):
-    """`predict`, with a gradient of 0 instead of none.
-
-    So that a model without one is found out instead of failing.
-    """
+def _with_zero_gradient(predict):
+    """`predict`, with a gradient of 0 instead of none."""
 
     def connected(images):
         axes = list(range(1, images.shape.rank))
         nothing = 0.0 * tf.reduce_sum(images, axes)
-        return predict(images) + nothing[:, tf.newaxis]
+        return predict(tf.stop_gradient(images)) + nothing[:, tf.newaxis]
 
     return connected
 

@@ -297,6 +297,22 @@ class CurveTest(TestCase):
         self.assertAllClose(curve[50], expected)
         self.assertGreaterEqual(curve[1], curve[50])
 
+    @parameterized.parameters(
+        ({"epsilons": ["0.1"]}, "`epsilons` must be a number"),
+        ({"epsilons": [None]}, "`epsilons` must be a number"),
+        ({"epsilons": "0.1"}, "`epsilons` must be a sequence"),
+        ({"epsilons": 0.1}, "`epsilons` must be a sequence"),
+        ({"epsilons": []}, "`epsilons` must not be empty"),
+        ({"steps": [2.5]}, "`steps` must be an integer"),
+        ({"steps": [0]}, "`steps` must be at least 1"),
+    )
+    def test_bad_radii_and_steps_are_refused(self, options, message):
+        problem = problems.Linear(2)
+        curve = robustness_curve if "epsilons" in options else convergence_curve
+        # Before the images are read.
+        with self.assertRaisesRegex((ValueError, TypeError), message):
+            curve(problem.model, iter(()), **options)
+
 
 class ResumeTest(TestCase):
     def setUp(self):
@@ -488,6 +504,157 @@ class ProcessTest(TestCase):
         self.assertLess(many, 1.1 * few)
 
 
+class RadiusTest(TestCase):
+    """One rule for `epsilon` at every entrance."""
+
+    def enter(self, entrance, epsilon, norm):
+        """Gives the radius to an entrance, with a model that takes no time."""
+        if entrance == "AutoAttack":
+            return AutoAttack(epsilon=epsilon, norm=norm)
+        if entrance in ("PGD", "APGD", "FAB", "Square"):
+            attacks = {"PGD": PGD, "APGD": APGD, "FAB": FAB, "Square": Square}
+            return attacks[entrance](epsilon=epsilon, norm=norm)
+        if entrance == "resized":
+            return PGD(norm="l2", epsilon=2.0).resized(epsilon, norm)
+        if entrance == "scaled":
+            return PGD(epsilon=0.5, norm=norm).scaled(epsilon=2 * epsilon)
+        images = np.full((2, 1, 1, 1), 0.5, "float32")
+        data = images, np.zeros(2, "int32")
+        options = {"norm": norm, "verbose": 0}
+        if entrance == "convergence_curve":
+            options["epsilon"] = epsilon
+            return convergence_curve(self.model, data, (1, 2), **options)
+        if entrance == "robustness_curve":
+            attack = Square(queries=1)
+            return robustness_curve(
+                self.model, data, [epsilon], attack, **options
+            )
+        attacks = {
+            "name": "square",
+            "attacks": [PGD(), Square(norm="l2", epsilon=2.0)],
+            "ensemble": AutoAttack(norm="l2", epsilon=2.0),
+        }[entrance]
+        return evaluate(self.model, data, attacks, epsilon=epsilon, norm=norm)
+
+    def model(self, images):
+        """Class 0 up to the middle of the range."""
+        x = images[:, 0, 0, 0] - 0.5001
+        return tf.stack([0 * x, x, 0 * x - 1, 0 * x - 2], 1)
+
+    ENTRANCES = (
+        *("PGD", "APGD", "FAB", "Square", "AutoAttack", "resized", "scaled"),
+        *("name", "attacks", "ensemble", "robustness_curve"),
+        "convergence_curve",
+    )
+
+    @parameterized.parameters(*ENTRANCES)
+    def test_any_l2_radius_and_the_whole_range_in_linf(self, entrance):
+        for norm, epsilon in (("linf", 1.0), ("linf", 1), ("l2", 3.0)):
+            self.enter(entrance, epsilon, norm)
+
+    @parameterized.parameters(*ENTRANCES)
+    def test_what_is_no_radius_is_refused(self, entrance):
+        cases = (
+            ("linf", 1.01, ValueError, "at most 1.*linf.*mean 1.01 / 255"),
+            ("linf", 8, ValueError, "at most 1, the whole of.*mean 8 / 255"),
+            ("linf", -0.1, ValueError, "greater than 0|at least 0"),
+            ("l2", -0.1, ValueError, "greater than 0|at least 0"),
+            ("l2", float("inf"), ValueError, "finite"),
+            ("linf", float("nan"), ValueError, "finite"),
+            ("l2", "8", TypeError, "a number"),
+            ("linf", [0.1], TypeError, "a number"),
+        )
+        for norm, epsilon, error, message in cases:
+            if entrance == "scaled" and error is TypeError:
+                continue
+            with self.subTest(f"{norm} {epsilon}"):
+                message = f"`epsilons?` must be ({message})"
+                with self.assertRaisesRegex(error, message):
+                    self.enter(entrance, epsilon, norm)
+
+    def test_a_large_l2_radius_by_name(self):
+        problem = problems.Linear(5)
+        data = problem.images, problem.labels
+        report = evaluate(
+            problem.model, data, "standard", norm="l2", epsilon=3.0
+        )
+        self.assertEqual((report.norm, report.epsilon), ("l2", 3.0))
+        self.assertEqual(report.robust_accuracy, 0)
+        curve = robustness_curve(
+            problem.model, data, [0, 3.0], "standard", "l2", verbose=0
+        )
+        self.assertEqual(curve, {0.0: 1.0, 3.0: 0.0})
+
+    def test_an_attack_of_another_norm_gets_a_radius_of_the_new_one(self):
+        problem = problems.Linear(5)
+        data = problem.images, problem.labels
+        attack = PGD(norm="l2", epsilon=3.0, step_size=1.5)
+        report = evaluate(problem.model, data, attack, norm="linf")
+        settings = report.settings["PGD-10"]
+        self.assertEqual(
+            (settings["norm"], settings["epsilon"], settings["step_size"]),
+            ("linf", EPSILON, EPSILON / 2),
+        )
+
+    def test_no_attack_is_radius_0_where_that_is_said(self):
+        for entrance in ("name", "robustness_curve", "scaled"):
+            self.enter(entrance, 0, "linf")
+        for entrance in ("PGD", "AutoAttack", "resized", "convergence_curve"):
+            with self.assertRaisesRegex(
+                ValueError, "`epsilon` must be greater"
+            ):
+                self.enter(entrance, 0, "linf")
+
+
+class MissingGradientTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.problem = problems.Linear(5)
+        self.labels = np.argmax(self.model(self.problem.images), 1)
+
+    def model(self, images):
+        """The linear model of rounded images."""
+        return self.problem.model(tf.round(16 * images) / 16)
+
+    def compiled_model(self, images):
+        """One that TensorFlow knows no gradient of at all."""
+
+        @tf.function(autograph=False)
+        def quantised(images):
+            numbers = tf.quantization.quantize(images, 0.0, 1.0, tf.qint8)
+            return tf.quantization.dequantize(*numbers)
+
+        return self.problem.model(quantised(images))
+
+    @parameterized.parameters("model", "compiled_model")
+    def test_square_finds_what_it_finds_and_the_report_says_why(self, model):
+        data = self.problem.images, self.labels
+        with self.assertLogs("absl", "WARNING") as logs:
+            report = evaluate(
+                getattr(self, model),
+                data,
+                (APGD(steps=3), FAB(steps=3), Square(queries=200)),
+                epsilon=2 * self.problem.epsilons("linf")[2],
+                diagnose=True,
+            )
+        said = "".join(logs.output)
+        for label in ("APGD-CE", "FAB-T"):
+            self.assertIn(f"{label} takes the gradient", said)
+        self.assertGreater(np.sum(report.outcomes == 2), 15)
+        found = {warning.name: warning.found for warning in report.warnings}
+        self.assertIn("no gradient path", found["zero_gradients"])
+        self.assertIn("black_box_beats_white_box", found)
+
+    def test_a_single_gradient_attack_is_refused(self):
+        data = self.problem.images, self.labels
+        for attack in (PGD(), "apgd-t", "fab-t"):
+            with self.assertRaisesRegex(ValueError, "must be differentiable"):
+                evaluate(self.model, data, attack)
+            with self.assertRaisesRegex(ValueError, "must be differentiable"):
+                radii = [0.01, 0.02]
+                robustness_curve(self.model, data, radii, attack, verbose=0)
+
+
 class RefusalTest(TestCase):
     @parameterized.parameters(
         ("pgd", "`attacks` must be one of.*'apgd-ce'.*'standard'.*'pgd'"),
@@ -503,7 +670,6 @@ class RefusalTest(TestCase):
 
     @parameterized.parameters(
         ({"epsilon": 8}, "Did you mean 8 / 255"),
-        ({"epsilon": 1}, "Did you mean 1 / 255"),
         ({"epsilon": -0.1}, "`epsilon` must be at least 0"),
         ({"epsilon": "8"}, "`epsilon` must be a number"),
         ({"norm": "l1"}, "`norm` must be one of"),

@@ -11,7 +11,6 @@ from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import input_gradient
 from keras_sat.attacks.attack import per_image
 from keras_sat.attacks.attack import repeat
 from keras_sat.attacks.attack import where
@@ -198,7 +197,7 @@ class APGD(Attack):
         """Loss, logits and gradient, averaged over `expectation_steps`."""
 
         def once():
-            (number, logits), gradient = input_gradient(value, x)
+            (number, logits), gradient = self.gradient(value, x)
             return number, logits, gradient
 
         if self.expectation_steps == 1:

@@ -6,6 +6,7 @@ import dataclasses
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from keras_sat import checks
 from keras_sat import config
@@ -85,7 +86,7 @@ def attacked(model):
     return checked
 
 
-def input_gradient(function, images):
+def input_gradient(function, images, on_missing=None):
     """Value `(batch,)` of `function`, and its gradient for each image.
 
     Args:
@@ -93,24 +94,42 @@ def input_gradient(function, images):
             tuple that begins with these numbers, whose other tensors are
             given back with them.
         images: float tensor, the first dimension is the batch.
+        on_missing: function without arguments. It is called where there is no
+            gradient, which is then taken for zero. Defaults to an error.
 
     Raises:
-        ValueError: If the value does not depend on the images.
+        ValueError: If the value does not depend on the images, or through
+            operations without a gradient only.
     """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        value = function(images)
-        scaled = tf.nest.flatten(value)[0] * _GRADIENT_SCALE
-    gradient = tape.gradient(scaled, images)
+    try:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            value = function(images)
+            scaled = tf.nest.flatten(value)[0] * _GRADIENT_SCALE
+        gradient = tape.gradient(scaled, images)
+    except LookupError as error:
+        # TensorFlow raises it itself for operations it has no gradient of.
+        if isinstance(error, KeyError | IndexError):
+            raise
+        value, gradient = function(images), None
     if gradient is None:
-        raise ValueError(
-            "`model` must be differentiable in its images. Received a model "
-            "with no gradient path from its logits to its images. Use a "
-            "black-box attack."
-        )
-    # A function that calls Python has a gradient without a shape.
-    gradient = tf.ensure_shape(gradient, images.shape)
+        (on_missing or _refuse_missing_gradient)()
+        return value, tf.zeros_like(images)
+    # Of images that are only gathered from, it comes as slices; of a function
+    # that calls Python, without a shape.
+    gradient = tf.ensure_shape(tf.convert_to_tensor(gradient), images.shape)
     return value, gradient / _GRADIENT_SCALE
+
+
+def _refuse_missing_gradient():
+    checks.refuse(
+        "model",
+        "be differentiable in its images",
+        checks.Described(
+            "a model with no gradient path from its logits to its images"
+        ),
+        "Use a black-box attack.",
+    )
 
 
 def repeat(step, state, steps, until=None):
@@ -240,18 +259,13 @@ class Attack(config.Config, abc.ABC):
 
     # Whether `perturb` makes all the restarts, not one attempt.
     perturb_restarts = False
+    # Whether a missing gradient is taken for zero; see `lenient`.
+    is_lenient = False
 
     def __post_init__(self):
         checks.value_range(self.value_range)
         object.__setattr__(self, "value_range", tuple(self.value_range))
-        checks.real("epsilon", self.epsilon, above=0)
-        if self.epsilon > norms.get(self.norm).largest_radius:
-            checks.refuse(
-                "epsilon",
-                "be at most 1, the whole of `value_range`",
-                self.epsilon,
-                f"Did you mean {self.epsilon:g} / 255?",
-            )
+        norms.check_radius(self.epsilon, self.norm)
         checks.integer("restarts", self.restarts)
         losses.get(self.loss)
 
@@ -324,20 +338,23 @@ class Attack(config.Config, abc.ABC):
         del num_classes
         return self
 
-    def resized(self, epsilon):
+    def resized(self, epsilon, norm=None):
         """The attack with a ball of another radius, and steps to match.
 
         Args:
             epsilon: float > 0. Radius, as a fraction of `value_range`.
+            norm: str. The norm of the new ball. Defaults to that of the
+                attack.
         """
-        return self.replace(epsilon=epsilon)
+        norm = self.norm if norm is None else norm
+        return self.replace(epsilon=epsilon, norm=norm)
 
     def scaled(self, **factors):
         """A copy in which fields are multiplied, by tensors if need be.
 
         This is how an attack grows during training, inside a compiled step.
-        The result is not checked; with tensors in it, it is for the
-        `tf.function` they belong to.
+        The result is checked as far as it consists of numbers; with tensors
+        in it, it is for the `tf.function` they belong to.
 
         Args:
             **factors: float, or float tensor `()`, for each field. Those that
@@ -348,7 +365,33 @@ class Attack(config.Config, abc.ABC):
             if hasattr(self, name):
                 value = getattr(self, name) * factor
                 object.__setattr__(scaled, name, value)
+        if not tf.is_tensor(scaled.epsilon):
+            norms.check_radius(scaled.epsilon, self.norm, allow_zero=True)
         return scaled
+
+    def lenient(self):
+        """A copy that takes a missing gradient for zero, with a warning.
+
+        For one of several attacks, of which another may need no gradient. It
+        is equal to the attack itself.
+        """
+        lenient = copy.copy(self)
+        object.__setattr__(lenient, "is_lenient", True)
+        return lenient
+
+    def gradient(self, function, images):
+        """What attacks call in place of `input_gradient`; see there."""
+
+        def warn():
+            logging.warning(
+                "%s takes the gradient of the model in its images for zero, as "
+                "there is no gradient path from its logits to its images.",
+                self.label,
+            )
+
+        return input_gradient(
+            function, images, warn if self.is_lenient else None
+        )
 
     def arguments(self, images, labels, seed, model):
         """The arguments of a call as tensors, checked if they are concrete."""

@@ -53,6 +53,10 @@ class AutoAttack(Config):
     random, is APGD on the cross-entropy and on the DLR loss, with gradients
     averaged over 20 predictions.
 
+    A model with no gradient path from its logits to its images has a gradient
+    of zero for an ensemble of several attacks: a warning says so, and Square
+    finds what it finds. A single gradient attack refuses it.
+
     With fewer than 10 classes there are fewer target classes. With 3 classes,
     for which the targeted DLR loss is not defined, APGD on the DLR loss takes
     its place, and with 2 classes APGD on the margin takes the place of both.
@@ -64,7 +68,8 @@ class AutoAttack(Config):
 
     Args:
         epsilon: float > 0. Radius of the ball, as a fraction of the width of
-            `value_range`. Defaults to `4 / 255`.
+            `value_range`. At most 1 for `norm="linf"`. Defaults to
+            `4 / 255`.
         norm: str. `"linf"` or `"l2"`. Defaults to `"linf"`.
         version: str. `"standard"` or `"rand"`. Defaults to `"standard"`.
         attacks: sequence of `Attack` objects, or of names of
@@ -136,6 +141,20 @@ class AutoAttack(Config):
                 attacks.append(chosen)
         return self.replace(attacks=tuple(attacks))
 
+    def sequence(self, num_classes):
+        """The attacks that are run one after the other.
+
+        Several are lenient: what has no gradient is left to those that need
+        none.
+
+        Args:
+            num_classes: int >= 2. How many classes the model tells apart.
+        """
+        attacks = self.for_classes(num_classes).attacks
+        if len(attacks) < 2:
+            return attacks
+        return tuple(attack.lenient() for attack in attacks)
+
     def __call__(self, model, images, labels, seed=None, jit_compile="auto"):
         """Attacks a batch.
 
@@ -156,7 +175,7 @@ class AutoAttack(Config):
         losses.check_classes(labels, logits)
         alive = ~_is_wrong(labels, logits)
         adversarial = images
-        for i, attack in enumerate(self.for_classes(logits.shape[-1]).attacks):
+        for i, attack in enumerate(self.sequence(logits.shape[-1])):
             arguments = adversarial, labels, fold_in(seed, i)
             if tf.executing_eagerly():
                 run = _remembered(attack, model, jit_compile)
@@ -267,11 +286,10 @@ def on_survivors(run, images, labels, seed, alive):
 def _remembered(attack, model, jit_compile):
     """What `compiled` made for these arguments, now or at an earlier call."""
     functions = _FUNCTIONS.setdefault(model, {})
-    if (attack, jit_compile) not in functions:
-        functions[attack, jit_compile] = Compiled(
-            attack, weakref.ref(model), jit_compile
-        )
-    return functions[attack, jit_compile]
+    key = attack, attack.is_lenient, jit_compile
+    if key not in functions:
+        functions[key] = Compiled(attack, weakref.ref(model), jit_compile)
+    return functions[key]
 
 
 def _is_wrong(labels, logits):

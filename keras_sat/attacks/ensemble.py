@@ -47,23 +47,17 @@ def ensemble(attacks, epsilon=None, norm=None, value_range=(0.0, 1.0)):
     given = [attack for attack in attacks if isinstance(attack, Attack)]
     check_untargeted("attacks", given)
     given = [a for a in given if a not in NAMED.values()]
-    norm = norm or _common("norm", given, NORM)
+    if norm is None:
+        norm = _common("norm", given, NORM)
     if epsilon is None:
         epsilon = _common("epsilon", given, EPSILON)
-    checks.real("epsilon", epsilon, least=0)
-    largest = norms.get(norm).largest_radius
-    if epsilon >= largest:
-        checks.refuse(
-            "epsilon",
-            f"be less than {largest:g}, the whole of `value_range`",
-            epsilon,
-            f"Did you mean {epsilon:g} / 255?",
-        )
+    norms.check_radius(epsilon, norm, allow_zero=True)
+    epsilon = epsilon or EPSILON
     return AutoAttack(
-        epsilon=epsilon or EPSILON,
+        epsilon=epsilon,
         norm=norm,
         attacks=tuple(
-            a.resized(epsilon or EPSILON) if isinstance(a, Attack) else a
+            a.resized(epsilon, norm) if isinstance(a, Attack) else a
             for a in attacks
         ),
         value_range=value_range,

@@ -11,10 +11,12 @@ from keras_sat.attacks import losses
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.attack import attacked
 from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import input_gradient
 from keras_sat.attacks.attack import per_image
 from keras_sat.attacks.attack import repeat
 from keras_sat.attacks.attack import where
+
+# Of logits, relative to the largest.
+_ROUNDING = 1e-6
 
 
 @keras.saving.register_keras_serializable("keras_sat")
@@ -24,13 +26,10 @@ class FAB(Attack):
 
     Each step projects the iterate and the clean image onto the hyperplane of
     the linearised decision boundary, inside the range, and goes to a mean of
-    the two. From a misclassified iterate it goes back towards the clean image.
-    The smallest perturbation met is the result; an image for which it exceeds
-    `epsilon` is returned clean.
-
-    One prediction with one gradient serves a whole step: the boundary is
-    linearised at the misclassified iterate, before the way back and not after
-    it as in the paper.
+    the two. From a misclassified iterate it goes back towards the clean image,
+    and the boundary is linearised there: a step takes one gradient and one
+    prediction more. The smallest perturbation met is the result; an image for
+    which it exceeds `epsilon` is returned clean.
 
     Args:
         epsilon: float > 0. Radius of the ball, as a fraction of the width of
@@ -136,13 +135,14 @@ class FAB(Attack):
 
         def attempt(i, state):
             if targets is None:
-                boundary = _nearest_boundary(self.ball, predict, labels)
+                count = logits.shape[-1]
+                boundary = self._nearest_boundary(predict, labels, count)
             else:
                 target = tf.gather(targets, i // self.restarts, axis=1)
-                boundary = _targeted_boundary(predict, labels, target)
+                boundary = self._targeted_boundary(predict, labels, target)
             start = self._start(images, i % self.restarts, fold_in(seed, i))
             return self._approach(
-                boundary, images, labels, start, state, enough
+                predict, boundary, images, labels, start, state, enough
             )
 
         return repeat(
@@ -161,32 +161,34 @@ class FAB(Attack):
         start = tf.clip_by_value(images + noise * size, *self.value_range)
         return tf.where(restart > 0, start, images)
 
-    def _approach(self, boundary, images, labels, start, state, enough):
+    def _approach(
+        self, predict, boundary, images, labels, start, state, enough
+    ):
         """One attempt: `steps` steps from `start`."""
 
         def step(_, state):
             x, nearest, size = state
-            difference, gradient, logits = boundary(x)
+            x = self._move(x, images, *boundary(x))
+            logits = predict(x)
             wrong = self.succeeds(labels, logits)
             distance = tf.reshape(self.ball.size(x - images), [-1])
-            better = wrong & (distance < size) & (size > enough)
-            better &= ~tf.math.is_nan(difference)
+            better = _clearly_wrong(labels, logits)
+            better &= (distance < size) & (size > enough)
             nearest = where(better, x, nearest)
             size = tf.where(better, distance, size)
-            back = where(wrong, images + self.beta * (x - images), x)
-            x = self._move(back, images, x, difference, gradient)
-            return x, nearest, size
+            back = images + self.beta * (x - images)
+            return where(wrong, back, x), nearest, size
 
         return repeat(
             step,
             (start, *state),
-            self.steps + 1,
+            self.steps,
             until=lambda state: tf.reduce_all(state[2] <= enough),
         )[1:]
 
-    def _move(self, back, images, x, difference, gradient):
-        """A mean of the projections of `back` and of the clean `images`."""
-        points = tf.concat([back, images], axis=0)
+    def _move(self, x, images, difference, gradient):
+        """A mean of the projections of `x` and of the clean `images`."""
+        points = tf.concat([x, images], axis=0)
         gradient = tf.concat([gradient, gradient], axis=0)
         axes = list(range(1, x.shape.rank))
         away = points - tf.concat([x, x], axis=0)
@@ -196,9 +198,57 @@ class FAB(Attack):
         )
         near, far = tf.split(tf.maximum(self.ball.size(delta), 1e-8), 2)
         alpha = tf.minimum(near / (near + far), self.alpha_max)
-        from_back, from_clean = tf.split(points + self.eta * delta, 2)
-        mean = (1 - alpha) * from_back + alpha * from_clean
+        from_x, from_clean = tf.split(points + self.eta * delta, 2)
+        mean = (1 - alpha) * from_x + alpha * from_clean
         return tf.clip_by_value(mean, *self.value_range)
+
+    def _targeted_boundary(self, predict, labels, target):
+        """From images to target minus right logit, and its gradient."""
+
+        def value(x):
+            return losses.targeted_margin(labels, target, predict(x))
+
+        return lambda x: self.gradient(value, x)
+
+    def _nearest_boundary(self, predict, labels, num_classes):
+        """As `_targeted_boundary`, for the class with the nearest boundary."""
+        ids = tf.cast(losses.class_ids(labels), tf.int32)
+
+        def boundary(x):
+            def step(i, state):
+                best_distance, best_difference, best_gradient = state
+                target = tf.fill(tf.shape(ids), i)
+                towards = self._targeted_boundary(predict, labels, target)
+                difference, gradient = towards(x)
+                steepest = self.ball.steepest_ascent(gradient)
+                axes = list(range(1, x.shape.rank))
+                fall = tf.reduce_sum(gradient * steepest, axes)
+                distance = tf.abs(difference) / (fall + 1e-12)
+                better = (distance < best_distance) & (ids != i)
+                return (
+                    tf.where(better, distance, best_distance),
+                    tf.where(better, difference, best_difference),
+                    where(better, gradient, best_gradient),
+                )
+
+            state = (
+                tf.fill(tf.shape(ids), float("inf")),
+                tf.zeros(tf.shape(ids)),
+                tf.zeros_like(x),
+            )
+            return repeat(step, state, num_classes)[1:]
+
+        return boundary
+
+
+def _clearly_wrong(labels, logits):
+    """Which images are misclassified by more than rounding.
+
+    What is found lies near the boundary, and is to be misclassified by the same
+    network compiled in another way, too.
+    """
+    scale = tf.reduce_max(tf.abs(logits), axis=-1)
+    return losses.margin(labels, logits) > _ROUNDING * scale
 
 
 def to_hyperplane(ball, points, gradient, value, value_range):
@@ -252,51 +302,3 @@ def to_hyperplane(ball, points, gradient, value, value_range):
     reachable = tf.reduce_sum(slope * arrival, axis=1, keepdims=True) >= needed
     change = tf.where(reachable, tf.minimum(time * speed, room), room)
     return direction * tf.reshape(change, tf.shape(points))
-
-
-def _targeted_boundary(predict, labels, target):
-    """From images to target minus right logit, its gradient, and logits."""
-
-    def value(x):
-        logits = predict(x)
-        return losses.targeted_margin(labels, target, logits), logits
-
-    def boundary(x):
-        (difference, logits), gradient = input_gradient(value, x)
-        return difference, gradient, logits
-
-    return boundary
-
-
-def _nearest_boundary(ball, predict, labels):
-    """As `_targeted_boundary`, for the class with the nearest boundary."""
-
-    def boundary(x):
-        logits = predict(x)
-        ids = tf.cast(losses.class_ids(labels), tf.int32)
-
-        def step(i, state):
-            best_distance, best_difference, best_gradient = state
-            target = tf.fill(tf.shape(ids), i)
-            towards = _targeted_boundary(predict, labels, target)
-            difference, gradient, _ = towards(x)
-            steepest = ball.steepest_ascent(gradient)
-            axes = list(range(1, x.shape.rank))
-            fall = tf.reduce_sum(gradient * steepest, axes)
-            distance = tf.abs(difference) / (fall + 1e-12)
-            better = (distance < best_distance) & (ids != i)
-            return (
-                tf.where(better, distance, best_distance),
-                tf.where(better, difference, best_difference),
-                where(better, gradient, best_gradient),
-            )
-
-        state = (
-            tf.fill(tf.shape(ids), float("inf")),
-            tf.zeros(tf.shape(ids)),
-            tf.zeros_like(x),
-        )
-        _, difference, gradient = repeat(step, state, logits.shape[-1])
-        return difference, gradient, logits
-
-    return boundary

@@ -263,3 +263,34 @@ def get(norm):
         ValueError: If `norm` is unknown.
     """
     return checks.lookup("norm", norm, NORMS)
+
+
+def check_radius(epsilon, norm, allow_zero=False):
+    """Checks that `epsilon` is a radius, as a fraction of `value_range`.
+
+    In the L-infinity norm the ball of radius 1 holds every image: a larger one
+    means a mistake. In the others, images may lie further apart than 1.
+
+    Args:
+        epsilon: float.
+        norm: str. `"linf"` or `"l2"`.
+        allow_zero: bool. Whether 0, no attack, is a radius. Defaults to
+            `False`.
+
+    Raises:
+        TypeError: If `epsilon` is no number.
+        ValueError: If it is out of range, or `norm` unknown.
+    """
+    largest = get(norm).largest_radius
+    if allow_zero:
+        checks.real("epsilon", epsilon, least=0)
+    else:
+        checks.real("epsilon", epsilon, above=0)
+    if epsilon > largest:
+        checks.refuse(
+            "epsilon",
+            f"be at most {largest:g}, the whole of `value_range`, for "
+            f"norm={norm!r}",
+            epsilon,
+            f"Did you mean {epsilon:g} / 255?",
+        )

@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import input_gradient
 from keras_sat.attacks.attack import repeat
 from keras_sat.attacks.attack import where
 
@@ -62,10 +61,11 @@ class PGD(Attack):
             "clean_start_probability", self.clean_start_probability
         )
 
-    def resized(self, epsilon):
+    def resized(self, epsilon, norm=None):
         """See `Attack.resized`: a step stays the same share of the radius."""
+        resized = super().resized(epsilon, norm)
         step_size = self.step_size * epsilon / self.epsilon
-        return self.replace(epsilon=epsilon, step_size=step_size)
+        return resized.replace(step_size=step_size)
 
     def perturb(self, predict, images, labels, seed):
         """See `Attack.perturb`."""
@@ -91,12 +91,12 @@ class PGD(Attack):
             return self.objective(labels, predict(x))
 
         def step(_, x):
-            gradient = input_gradient(loss, x)[1]
+            gradient = self.gradient(loss, x)[1]
             return self._moved(x, gradient, images)
 
         def step_and_compare(_, state):
             x, *best = state
-            value, gradient = input_gradient(loss, x)
+            value, gradient = self.gradient(loss, x)
             best = _worse(x, value, *best)
             return self._moved(x, gradient, images), *best
 

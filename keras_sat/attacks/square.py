@@ -1,7 +1,6 @@
 """Square attack: random search with squares, without gradients."""
 
 import dataclasses
-import math
 
 import keras
 import tensorflow as tf
@@ -13,7 +12,9 @@ from keras_sat.attacks.attack import repeat
 from keras_sat.attacks.attack import where
 from keras_sat.attacks.attack import worst_of
 
-# After how many of 10,000 queries the area of the squares is halved.
+# After how many queries the area of the squares is halved; if that is rescaled,
+# after how many of each 10,000.
+_SCHEDULE_LENGTH = 10_000
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 
@@ -25,8 +26,10 @@ class Square(Attack):
     Each query changes the perturbation in a square at a random place, which the
     images of a batch share, and keeps the change where it raises the loss. The
     area of the square, `p_init` times the image at first, is halved on a
-    schedule: after 10, 50, 200, 500, 1000, 2000, 4000, 6000 and 8000 of each
-    10,000 queries. Images that are broken are not changed any more.
+    schedule: after 10, 50, 200, 500, 1000, 2000, 4000, 6000 and 8000 queries.
+    Images that are broken are not changed any more.
+
+    Unlike in the authors' code, squares reach the last row and column.
 
     Args:
         epsilon: float > 0. Radius of the ball, as a fraction of the width of
@@ -34,6 +37,10 @@ class Square(Attack):
         queries: int >= 1. Predictions for each image. Defaults to `5000`.
         p_init: float in `(0, 1]`. Area of the first squares, as a share of
             that of the image. Defaults to `0.8`.
+        rescale_schedule: bool. Whether the schedule is meant for 10,000
+            queries and is stretched or shrunk to `queries`, so that any number
+            of them ends with the smallest squares. AutoAttack does not rescale
+            it. Defaults to `False`.
         loss: str or callable. What is raised. Defaults to `"margin"`.
         norm, restarts, targeted, value_range: see `Attack`.
 
@@ -54,6 +61,7 @@ class Square(Attack):
 
     queries: int = 5000
     p_init: float = 0.8
+    rescale_schedule: bool = False
     loss: str = "margin"
 
     perturb_restarts = True
@@ -88,9 +96,11 @@ class Square(Attack):
             List of the areas, as shares of the image, and list of the queries
             with which each but the first begins.
         """
-        count = len(_HALVINGS) + 1
-        starts = [math.ceil((n + 1) * self.queries / 1e4) for n in _HALVINGS]
-        return [self.p_init / 2**n for n in range(count)], starts
+        starts = [n + 1 for n in _HALVINGS]
+        if self.rescale_schedule:
+            # Exactly, as rounding up would not forgive an error of rounding.
+            starts = [-(-n * self.queries // _SCHEDULE_LENGTH) for n in starts]
+        return [self.p_init / 2**n for n in range(len(starts) + 1)], starts
 
     def search(self, predict, images, labels, seed, broken):
         """One search of `queries` predictions.

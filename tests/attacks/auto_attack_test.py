@@ -45,6 +45,28 @@ def dark_or_bright(images):
     return tf.stack([0.5 - x, x - 0.5], 1)
 
 
+def without_gradient(model):
+    """Functions from images to logits that have no gradient.
+
+    Args:
+        model: function from images to logits.
+    """
+
+    def quantised(images):
+        # Of which TensorFlow does not know a gradient at all.
+        numbers = tf.quantization.quantize(images, 0.0, 1.0, tf.qint8)
+        return model(tf.quantization.dequantize(*numbers))
+
+    return {
+        "rounded": lambda x: model(tf.round(16 * x) / 16),
+        "floored": lambda x: model(tf.floor(16 * x) / 16),
+        "stopped": lambda x: tf.stop_gradient(model(x)),
+        "classes": lambda x: tf.one_hot(tf.argmax(model(x), -1), 5),
+        "quantised": quantised,
+        "compiled": tf.function(quantised, autograph=False),
+    }
+
+
 def small(**arguments):
     """An ensemble that takes less time than the standard one."""
     attacks = APGD(steps=10), FAB(steps=10), Square(queries=50)
@@ -242,6 +264,105 @@ class AutoAttackTest(TestCase):
         adversarial = attack(model, grey, np.eye(5)[labels], SEED)
         images = grey * np.float32(1 / 255)
         self.assert_same_bits(adversarial, attack(model, images, labels, SEED))
+
+    @parameterized.product(
+        norm=["linf", "l2"],
+        attack=[
+            PGD(steps=2, restarts=2),
+            PGD(steps=2, random_start=False),
+            APGD(steps=3),
+            APGD(steps=3, loss="dlr", target_classes=1),
+            FAB(steps=2, target_classes=1),
+            FAB(steps=2, target_classes=None),
+        ],
+    )
+    def test_a_missing_gradient_is_zero_for_one_of_several(self, norm, attack):
+        problem = Linear(5, batch=6)
+        epsilon = 0.1 if norm == "linf" else 3.0
+        attack = attack.resized(epsilon, norm)
+        for name, model in without_gradient(problem.model).items():
+            with self.subTest(name):
+                labels = np.argmax(model(problem.images), 1)
+                with self.assertLogs("absl", "WARNING") as logs:
+                    found = attack.lenient()(
+                        model, problem.images, labels, SEED
+                    )
+                self.assertIn("no gradient path", logs.output[0])
+                self.assertAllInRange(found, 0.0, 1.0)
+                size = attack.ball.size(found - problem.images)
+                self.assertAllLessEqual(size, epsilon * (1 + 1e-5))
+
+    @parameterized.parameters("rounded", "compiled")
+    def test_what_has_no_gradient_is_left_to_square(self, name):
+        problem = Linear(5)
+        model = without_gradient(problem.model)[name]
+        labels = np.argmax(model(problem.images), 1)
+        attack = AutoAttack(
+            epsilon=2 * problem.epsilons("linf")[2],
+            attacks=[APGD(steps=2), Square(queries=100)],
+        )
+        inside = tf.function(
+            lambda x, y: attack(model, x, y, SEED), autograph=False
+        )
+        for run in (lambda x, y: attack(model, x, y, SEED), inside):
+            with self.assertLogs("absl", "WARNING") as logs:
+                found = run(problem.images, labels)
+            self.assertLen(logs.output, 1)
+            self.assertIn("APGD-CE takes the gradient", logs.output[0])
+            broken = np.argmax(model(found), 1) != labels
+            self.assertGreater(np.mean(broken), 0.5)
+
+    @parameterized.parameters(PGD(), APGD(), FAB(), FAB(target_classes=None))
+    def test_a_single_attack_refuses_a_missing_gradient(self, attack):
+        problem = Linear(5, batch=4)
+        alone = AutoAttack(attacks=[attack])
+        for name, model in without_gradient(problem.model).items():
+            with self.subTest(name):
+                labels = np.argmax(model(problem.images), 1)
+                for run in (attack, alone):
+                    with self.assertRaisesRegex(
+                        ValueError,
+                        "`model` must be differentiable in its images. Received"
+                        " a model with no gradient path from its logits to its"
+                        " images. Use a black-box attack.",
+                    ):
+                        run(model, problem.images, labels, SEED)
+
+    def test_a_single_attack_is_not_lenient_after_an_ensemble(self):
+        problem = Linear(5)
+        model = without_gradient(problem.model)["rounded"]
+        labels = np.argmax(model(problem.images), 1)
+        attack = PGD(epsilon=0.01)
+        AutoAttack(epsilon=0.01, attacks=[attack, attack])(
+            model, problem.images, labels
+        )
+        with self.assertRaisesRegex(ValueError, "must be differentiable"):
+            AutoAttack(epsilon=0.01, attacks=[attack])(
+                model, problem.images, labels
+            )
+
+    def test_errors_of_the_model_are_not_taken_for_a_missing_gradient(self):
+        def broken(images):
+            return {}[3]
+
+        images, labels = np.zeros((2, 3, 3, 1)), np.zeros(2, "int32")
+        attack = PGD().lenient()
+        with self.assertRaises(KeyError):
+            attack(broken, images, labels)
+
+    def test_a_gradient_in_slices_is_a_gradient(self):
+        problem = Linear(2)
+
+        def model(images):
+            return problem.model(tf.gather(images, tf.range(len(images))))
+
+        epsilon = problem.epsilons("linf")[1]
+        found = PGD(epsilon=epsilon, step_size=epsilon, loss="margin")(
+            model, problem.images, problem.labels
+        )
+        self.assertAllEqual(
+            problem.broken(found), problem.distances("linf") < epsilon
+        )
 
     def test_custom_attacks_are_given_by_name_or_as_objects(self):
         attack = AutoAttack(epsilon=0.1, attacks=["square", PGD(steps=3)])

@@ -76,13 +76,30 @@ class SquareTest(TestCase):
         self.assertAllInRange(sizes, 0.0, 0.05 + 1e-6)
 
     def test_the_area_of_the_squares_follows_the_paper(self):
-        areas, starts = Square(queries=10_000).areas()
-        self.assertAllClose(areas[:3], [0.8, 0.4, 0.2])
-        self.assertEqual(
-            starts, [11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001]
-        )
-        # Rescaled to the number of queries.
-        self.assertEqual(Square(queries=5000).areas()[1][-1], 4001)
+        starts = [11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001]
+        for queries in (100, 5000, 10_000):
+            areas, found = Square(queries=queries).areas()
+            self.assertAllClose(areas, [0.8 / 2**n for n in range(10)])
+            self.assertEqual(found, starts)
+            squares = norms.get("linf").squares(
+                tf.zeros((1, 224, 224, 3)), areas
+            )
+        # With 5,000 queries it ends with an area of 0.8 / 128.
+        self.assertEqual(squares.sides[sum(5000 > s for s in starts)], 18)
+
+    @parameterized.parameters(1, 37, 3333, 5000, 10_000)
+    def test_the_schedule_is_rescaled_to_the_queries_if_asked(self, queries):
+        starts = Square(queries=queries, rescale_schedule=True).areas()[1]
+        # As in the authors' code, a query counts as one of 10,000.
+        counted = [int(i * 10_000 / queries) for i in range(queries)]
+        for start, n in zip(
+            starts,
+            (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000),
+            strict=True,
+        ):
+            self.assertEqual(
+                [i >= start for i in range(queries)], [i > n for i in counted]
+            )
 
     def test_the_squares_that_are_tried_have_these_areas(self):
         class Recorder:
@@ -92,7 +109,7 @@ class SquareTest(TestCase):
                 self.levels.append(int(level))
                 return delta
 
-        attack = Square(queries=40, epsilon=1e-3)
+        attack = Square(queries=40, epsilon=1e-3, rescale_schedule=True)
         problem = Linear(2)
         recorder = Recorder()
         ball = attack.ball
@@ -207,14 +224,12 @@ class SquareTest(TestCase):
         problem = Linear(2)
         epsilon = problem.epsilons("linf")[1]
         # With one schedule, the second run goes on from the first.
-        schedule = Square(queries=200).areas()
-        with mock.patch.object(Square, "areas", lambda _: schedule):
-            results = [
-                Square(epsilon=epsilon, queries=queries)(
-                    problem.model, problem.images, problem.labels, SEED
-                )
-                for queries in (20, 200)
-            ]
+        results = [
+            Square(epsilon=epsilon, queries=queries)(
+                problem.model, problem.images, problem.labels, SEED
+            )
+            for queries in (20, 200)
+        ]
         first = problem.broken(results[0])
         self.assertGreater(first.sum(), 3)
         self.assertAllEqual(results[0][first], results[1][first])
@@ -332,7 +347,7 @@ class SquareTest(TestCase):
         self.assertEqual(Square().label, "Square")
 
     def test_survives_saving(self):
-        attack = Square(norm="l2", queries=7, p_init=0.3)
+        attack = Square(norm="l2", queries=7, p_init=0.3, rescale_schedule=True)
         config = keras.saving.serialize_keras_object(attack)
         self.assertEqual(attack, keras.saving.deserialize_keras_object(config))
 

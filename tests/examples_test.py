@@ -112,7 +112,7 @@ class ExamplesTest(TestCase):
             "Training is saved after this step",
             "SIGINT: training is saved at epoch",
             "Interrupted. The same command goes on from what is saved:",
-            "examples/train_digits.py --epochs=200 --steps=1 --output_dir=",
+            "examples/train_digits.py --epochs=200 --steps=1 ",
         ):
             self.assertIn(words, output)
         # No lock is left.

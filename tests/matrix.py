@@ -12,6 +12,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import warnings
 
 import keras
 import ml_dtypes
@@ -372,7 +373,10 @@ def load(model):
     if not isinstance(model, keras.Model):
         return keras_sat.load_classifier(model)
     path = os.path.join(folder(), "network.keras")
-    model.save(path)
+    with warnings.catch_warnings():
+        # Keras warns of what is not built.
+        warnings.simplefilter("ignore")
+        model.save(path)
     return measure(keras_sat.load_classifier(path))
 
 
@@ -391,7 +395,7 @@ NETWORK_ENTRANCES = {
 }
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("matrix")
 class Subclassed(keras.Model):
     """A network of which nobody sees the inside."""
 
@@ -431,7 +435,7 @@ def of_policy(policy):
 
 def quantized():
     model = network()
-    model.quantize("int8")
+    model.get_layer("logits").quantize("int8")
     return model
 
 
@@ -502,9 +506,73 @@ def network_rows():
     }
 
 
+# Entrances for attacks: each gets what was given for one.
+
+
+def training_attack(attack):
+    keras_sat.SATModel(network(), attack).fit(*arrays(), verbose=0)
+
+
+def evaluation_attack(attack):
+    model = keras_sat.SATModel(network(), eval_attack=attack)
+    model.evaluate(*arrays(), verbose=0)
+
+
+def evaluate_against(attack):
+    fresh().evaluate(*arrays(), attack=attack, verbose=0)
+
+
+def measure_against(attack):
+    keras_sat.evaluate_robustness(
+        trained().model, arrays(), attack, diagnose=False, verbose=0
+    )
+
+
+def measure_curve_against(attack):
+    keras_sat.robustness_curve(
+        trained().model, arrays(), [0.1], attack, verbose=0
+    )
+
+
+def ensemble_of(attack):
+    keras_sat.AutoAttack(attacks=[attack])(trained().model, *arrays())
+
+
+ATTACK_ENTRANCES = {
+    "SATModel(attack)": training_attack,
+    "SATModel(eval_attack)": evaluation_attack,
+    "evaluate(attack)": evaluate_against,
+    "evaluate_robustness": measure_against,
+    "robustness_curve": measure_curve_against,
+    "AutoAttack(attacks)": ensemble_of,
+}
+
+
+def attack_rows():
+    """How an attack is made, by its description."""
+    return {
+        "PGD": lambda: SHORT,
+        "PGD, targeted": lambda: SHORT.replace(targeted=True),
+        "AutoAttack": lambda: keras_sat.AutoAttack(attacks=[SHORT]),
+        "AutoAttack of a targeted one": lambda: keras_sat.AutoAttack(
+            attacks=[SHORT.replace(targeted=True)]
+        ),
+        "L-infinity, epsilon 8": lambda: SHORT.replace(epsilon=8.0),
+        "L-infinity, epsilon 1": lambda: SHORT.replace(epsilon=1.0),
+        "L-infinity, epsilon 0": lambda: SHORT.replace(epsilon=0.0),
+        "L2, epsilon 3": lambda: SHORT.replace(norm="l2", epsilon=3.0),
+        "another norm": lambda: SHORT.replace(norm="l0"),
+        "a name": lambda: "apgd-ce",
+        "a wrong name": lambda: "pgd-10",
+        "a class": lambda: keras_sat.PGD,
+        "a function": lambda: with_tensorflow,
+    }
+
+
 TABLES = {
     "Images and labels": (DATA_ENTRANCES, data_rows),
     "Networks": (NETWORK_ENTRANCES, network_rows),
+    "Attacks": (ATTACK_ENTRANCES, attack_rows),
 }
 
 
@@ -534,7 +602,7 @@ def cell(table, row, entrance):
     """
     given = rows(table)[row]
     act = TABLES[table][0][entrance]
-    if table == "Networks":
+    if table != "Images and labels":
         return outcome(lambda: act(given()))
     if given.dataset is not None and entrance in ARRAYS_ONLY:
         return "-"
@@ -552,7 +620,10 @@ def cell(table, row, entrance):
 def outcome(action):
     """`"works"`, or the words of a refusal up to what was received."""
     try:
-        action()
+        with warnings.catch_warnings():
+            # Keras warns of the end of data of unknown length.
+            warnings.filterwarnings("ignore", "Your input ran out of data")
+            action()
     except (TypeError, ValueError) as error:
         words = re.match(r"`\w+` must .*? Received", str(error), re.DOTALL)
         if not words:

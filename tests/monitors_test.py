@@ -121,7 +121,7 @@ class MonitorsTest(TestCase):
     @parameterized.parameters(
         ("accuracy", "val_accuracy"),
         ("mse", "mse"),
-        (keras.metrics.AUC(name="area"), "val_area"),
+        (keras.metrics.AUC(from_logits=True, name="area"), "val_area"),
         (keras.metrics.SparseTopKCategoricalAccuracy(2, name="two"), "two"),
     )
     def test_metrics_with_a_direction_are_left_to_keras(self, metric, monitor):

@@ -71,6 +71,13 @@ class Program:
         """The exit code, or None while it runs."""
         return self._process.exitcode
 
+    def wait(self, timeout=None):
+        """The exit code, once it has ended."""
+        self._process.join(timeout)
+        if self._process.is_alive():
+            raise subprocess.TimeoutExpired(self._process.name, timeout)
+        return self._process.exitcode
+
     def send_signal(self, number):
         """As if somebody pressed a key, or took the machine away."""
         os.kill(self.pid, number)

@@ -115,8 +115,9 @@ class FAB(Attack):
             of `epsilon`'s: 0 for an image that is misclassified as it is,
             infinite if none was found.
         """
+        predict = attacked(model)
         images, labels, seed = self.arguments(images, labels, seed, model)
-        nearest, size = self._search(attacked(model), images, labels, seed, 0.0)
+        nearest, size = self._search(predict, images, labels, seed, 0.0)
         return nearest, size / self.width
 
     def _search(self, predict, images, labels, seed, enough):

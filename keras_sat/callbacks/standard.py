@@ -1,5 +1,6 @@
 """The callbacks that a training of many hours should have."""
 
+import contextlib
 import os
 
 import keras
@@ -82,7 +83,7 @@ def standard(
     writing.folder_to_write("directory", directory)
     logs = []
     if distribution.is_chief(model.distribute_strategy):
-        logs.append(keras.callbacks.CSVLogger(path("log.csv"), append=True))
+        logs.append(_Log(path("log.csv"), append=True))
         if tensorboard:
             logs.append(keras.callbacks.TensorBoard(path("tensorboard")))
     return [
@@ -98,3 +99,16 @@ def standard(
         *logs,
         Resume(resume_dir or path("checkpoints"), save_freq),
     ]
+
+
+class _Log(keras.callbacks.CSVLogger):
+    """A `CSVLogger` whose file is closed however training ends."""
+
+    @contextlib.contextmanager
+    def session(self, model, dataset, steps_per_epoch=None):
+        """What `SATModel.fit` trains in; see `Resume.session`."""
+        try:
+            yield None
+        finally:
+            if getattr(self, "csv_file", None):
+                self.csv_file.close()

@@ -30,7 +30,7 @@ class Described(str):
 
 def path(name, value):
     """Returns a path as str; refuses what is none."""
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+    if not isinstance(value, str | os.PathLike):
         refuse(name, "be a path", value, error=TypeError)
     return os.fspath(value)
 

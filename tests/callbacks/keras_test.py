@@ -265,7 +265,7 @@ class KerasCallbacksTest(TestCase):
             on_train_batch_end=lambda batch, logs: seen.append(logs["loss"])
         )
         weights = np.ones(32, "float32")
-        weights[8:] = np.inf
+        weights[8:] = 3e38
         data = self.data.unbatch().batch(32).get_single_element()
         bad = tf.data.Dataset.from_tensor_slices((*data, weights)).batch(8)
         model.fit(

@@ -31,6 +31,8 @@ def wavy_classifier():
     x = keras.Input((4, 4, 1))
     phase = ops.mean(x * signs, (1, 2, 3), keepdims=True) / EPSILON
     wave = ops.reshape(ops.cos(2 * np.pi * phase), (-1, 1))
+    # A weight, so that there is something to train.
+    wave = keras.layers.Dense(1, kernel_initializer="ones")(wave)
     return keras.Model(x, ops.concatenate([wave, 0 * wave], 1)), images
 
 

@@ -357,7 +357,7 @@ class EntrancesTest(TestCase):
         self.assertAllEqual(loaded.model(images), before)
 
     def test_what_a_network_contains_under_the_name_model_is_not_it(self):
-        class Wrapped(Subclassed):
+        class Wrapped(keras.Model):
             def __init__(self):
                 super().__init__()
                 self.model = network(dense())

@@ -160,7 +160,7 @@ def statistics():
 def infinity():
     """Weights and loss scales around a step with an infinity in the end."""
     images, labels = next(iter(data(1)))
-    weights = tf.constant([1.0] * 7 + [float("inf")])
+    weights = tf.constant([1.0] * 7 + [3e38])
     bad = tf.data.Dataset.from_tensors((images, labels, weights))
     keras.config.set_dtype_policy("mixed_float16")
     model = keras_sat.SATModel(network(), attack=WEAK)

@@ -380,6 +380,16 @@ def load(model):
     return measure(keras_sat.load_classifier(path))
 
 
+def reload(model):
+    """Saves a `SATModel` of it, and loads that."""
+    path = os.path.join(folder(), "trained.keras")
+    sat_model = keras_sat.SATModel(model, SHORT, SHORT)
+    sat_model.save(path)
+    loaded = keras_sat.load_model(path)
+    before, after = (m.predict(arrays()[0]) for m in (sat_model, loaded))
+    np.testing.assert_array_equal(before, after)
+
+
 NETWORK_ENTRANCES = {
     "SATModel": construct,
     "attack_model": attack_model,
@@ -392,6 +402,7 @@ NETWORK_ENTRANCES = {
     "activation_sites": sites,
     "export": export,
     "load_classifier": load,
+    "load_model": reload,
 }
 
 

@@ -361,6 +361,15 @@ class RecipeTest(TestCase):
         recipe.compile(model, 10, steps_per_execution=3)
         self.assertEqual(model.steps_per_execution, 3)
 
+    def test_a_dataset_that_tells_no_classes_is_refused(self):
+        plain = tf.data.Dataset.range(3)
+        for data in (None, plain):
+            with self.assertRaisesRegex(
+                TypeError,
+                "`train_ds` must be a dataset of data.load.*class_names",
+            ):
+                recipes.train(recipes.cifar10(), data, plain, "run")
+
     def test_unknown_precision_and_empty_reports_are_refused(self):
         recipe = recipes.cifar10()
         for options in ({"precision": "float16"}, {"report_images": 0}):

@@ -3,6 +3,7 @@
 import os
 
 import keras
+import tensorflow as tf
 
 from keras_sat import callbacks
 from keras_sat import checks
@@ -53,6 +54,7 @@ def train(
         `RobustnessReport`.
 
     Raises:
+        TypeError: If a dataset is not one of `keras_sat.data`.
         ValueError: If `precision` is unknown, or `report_images` below 1; if
             another process writes to `directory`, or it cannot be written; in
             `fit` and in its callbacks, if there is nothing to train on.
@@ -71,6 +73,8 @@ def train(
     """
     checks.lookup("precision", precision, dict.fromkeys(POLICIES))
     checks.integer("report_images", report_images)
+    _check_prepared("train_ds", train_ds)
+    _check_prepared("test_ds", test_ds)
     strategy = strategy or distribution.strategy()
     directory = checks.path("directory", directory)
     # One of several workers writes, and the others do not.
@@ -101,6 +105,22 @@ def train(
                 report=report,
             )
     return best, report
+
+
+def _check_prepared(name, dataset):
+    """Refuses a dataset that does not tell its classes and its size."""
+    told = ("class_names", "num_classes", "num_batches")
+    missing = [field for field in told if not hasattr(dataset, field)]
+    if not isinstance(dataset, tf.data.Dataset) or missing:
+        checks.refuse(
+            name,
+            "be a dataset of data.load or data.image_folder",
+            checks.Described(
+                f"a {type(dataset).__name__} without {', '.join(missing)}"
+            ),
+            "Train on others by `recipe.model`, `recipe.compile` and `fit`.",
+            TypeError,
+        )
 
 
 def _model(recipe, dataset, strategy, policy):

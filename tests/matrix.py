@@ -414,6 +414,11 @@ class Subclassed(keras.Model):
         super().__init__(**kwargs)
         self.flatten = keras.layers.Flatten()
         self.dense = keras.layers.Dense(CLASSES, activation)
+        self.activation = activation
+
+    def get_config(self):
+        """The arguments."""
+        return super().get_config() | {"activation": self.activation}
 
     def call(self, images):
         """Logits, or what the activation makes of them."""

@@ -158,7 +158,7 @@ class ExamplesTest(TestCase):
 
     @pytest.mark.large
     def test_a_resnet50_does_so(self):
-        changes = {"image_size": 64, "batch_size": 12, "epochs": 2}
+        changes = {"image_size": 32, "batch_size": 12, "epochs": 2}
         results = self.train_and_kill_imagenet(
             model="resnet50", changes=json.dumps(changes)
         )

@@ -3,7 +3,7 @@
 A block that is too large for a test has one or more comments before it, which
 nobody sees who reads the page: `<!-- in the test: OLD => NEW -->` runs the
 block with OLD replaced by NEW. The blocks find `ds` and `images`, which stand
-for the reader's own data.
+for the reader's own data, and `small`, a function that builds a network.
 """
 
 import os
@@ -37,6 +37,19 @@ def python_blocks(text):
         yield block, smaller
 
 
+def small():
+    """A network for ten classes that is quickly compiled."""
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Conv2D(4, 3, strides=4, activation="silu"),
+            keras.layers.BatchNormalization(momentum=0.9),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+
+
 class ReadmeTest(TestCase):
     def test_a_comment_makes_the_next_block_smaller(self):
         page = (
@@ -65,7 +78,12 @@ class ReadmeTest(TestCase):
         images = generator.uniform(size=(4, 32, 32, 3)).astype("float32")
         labels = np.arange(4)
         ds = tf.data.Dataset.from_tensor_slices((images, labels)).batch(2)
-        names = {"keras_sat": keras_sat, "ds": ds, "images": images}
+        names = {
+            "keras_sat": keras_sat,
+            "ds": ds,
+            "images": images,
+            "small": small,
+        }
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.get_temp_dir())
         keras.config.disable_interactive_logging()

@@ -278,6 +278,7 @@ class SATModelAveragesTest(TestCase):
             self.assert_weights(self.model.model.get_weights(), averages)
         self.assert_weights(self.model.model.get_weights(), weights[-1])
 
+    @pytest.mark.large
     def test_averages_of_two_replicas_are_restored_and_loaded(self):
         output, _ = finish(start("averages"), seconds=400)
         found = json.loads(output.splitlines()[-1])

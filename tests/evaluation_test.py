@@ -427,6 +427,7 @@ class ResumeTest(TestCase):
 
 
 class ProcessTest(TestCase):
+    @pytest.mark.large
     def test_killed_three_times_it_ends_with_the_same_report(self):
         folder = pathlib.Path(self.get_temp_dir())
         whole = ["--report_dir", str(folder / "whole")]

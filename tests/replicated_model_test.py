@@ -69,6 +69,7 @@ class ReplicasTest(TestCase):
             "accumulation": "`gradient_accumulation_steps` must be None on sev",
             "overwriting": "`ema_overwrite_frequency` must be None on several",
             "batch": "`batch_size` must be a multiple of .* 2. Received.*=7",
+            "late": "`images` must be finite.* This is batch 1, counted from 0",
             "arrays": "`the last batch` must be a multiple of .* 2. Received",
         }.items():
             self.assertRegex(found["refused"][name], expected)

@@ -215,7 +215,9 @@ def refusals():
     def compiled(**options):
         model.compile(keras.optimizers.SGD(0.1, **options))
 
+    late = data(1).concatenate(data(1).map(lambda x, y: (x / 0.0, y)))
     return {
+        "late": message(keras_sat.SATModel(network()).fit, late, verbose=0),
         "accumulation": message(compiled, gradient_accumulation_steps=2),
         "overwriting": message(
             compiled, use_ema=True, ema_overwrite_frequency=2

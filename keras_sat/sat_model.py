@@ -669,7 +669,11 @@ class SATModel(ReplicatedModel):
         if self._looked_at or isinstance(strategy, tf.distribute.TPUStrategy):
             return
         images = to_float(watch.first_images[:2], self.value_range)
-        outputs = inference(self.model)(images)
+        predict = inference(self.model)
+        if self._jit_compile_asked is True:
+            # It may be that nothing else can compute in this precision.
+            predict = self.with_xla(predict)
+        outputs = predict(images)
         checks.classifiers.outputs("model", outputs)
         self._looked_at = True
 

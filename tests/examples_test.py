@@ -164,6 +164,7 @@ class ExamplesTest(TestCase):
         )
         self.check_results(results, images=2, classes=2)
 
+    @pytest.mark.large
     def test_cifar10_learns_a_recipe(self):
         changes = {
             "network": "wide_resnet10_1",

@@ -1,6 +1,13 @@
 """Settings that must be in place before TensorFlow is imported."""
 
 import os
+import signal
+import threading
+
+if threading.current_thread() is threading.main_thread():
+    # Whoever starts tests in the background may have Ctrl-C ignored, which
+    # processes hand on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_sat
+from tests.test_case import available
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "entrances.md"
 SHAPE, CLASSES = (4, 4, 1), 5
@@ -442,7 +443,7 @@ def with_layers(*layers):
 
 
 def of_policy(policy):
-    keras.config.set_dtype_policy(policy)
+    keras.config.set_dtype_policy(available(policy))
     try:
         return network()
     finally:

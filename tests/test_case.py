@@ -35,6 +35,12 @@ def needs_xla(dtype):
     return False
 
 
+def available(dtype):
+    """A type of numbers that is as short, where oneDNN has no such kernels."""
+    halves = "bfloat16", "float16"
+    return dtype.replace(*halves) if needs_xla("bfloat16") else dtype
+
+
 def precision(network):
     """The coarsest type of numbers that layers of a network compute with."""
     dtypes = {layer.compute_dtype for layer in network.layers}

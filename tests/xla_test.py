@@ -14,6 +14,7 @@ import keras_sat
 from keras_sat import distribution
 from keras_sat import xla
 from tests.test_case import TestCase
+from tests.test_case import available
 
 # Steps along the gradient itself: rounding stays rounding, whereas a sign may
 # flip. No noise, for which XLA has another generator.
@@ -309,7 +310,7 @@ class SameTest(TestCase):
         moves = []
         for jit_compile in (False, True):
             # The tests begin with float32 again, see `conftest`.
-            keras.config.set_dtype_policy("mixed_bfloat16")
+            keras.config.set_dtype_policy(available("mixed_bfloat16"))
             inner = network(keras.layers.ReLU())
             model = keras_sat.SATModel(inner, attack=SMOOTH, eval_attack=SMOOTH)
             model.compile(jit_compile=jit_compile)

@@ -10,6 +10,7 @@ from keras_sat import diagnostics
 from keras_sat.checks import classifiers
 from keras_sat.checks import graphs
 from tests.test_case import TestCase
+from tests.test_case import available
 
 layers = keras.layers
 SHAPE = (4, 4, 3)
@@ -79,7 +80,7 @@ ENDINGS = {
     "cast": (
         "softmax",
         lambda x: keras.ops.cast(
-            dense("softmax", dtype="bfloat16")(x), "float32"
+            dense("softmax", dtype=available("bfloat16"))(x), "float32"
         ),
     ),
     "temperature": ("softmax", lambda x: keras.ops.softmax(dense()(x) / 3.0)),

@@ -6,6 +6,7 @@ from absl.testing import parameterized
 import keras_sat
 from keras_sat.weights import decay
 from tests.test_case import TestCase
+from tests.test_case import available
 
 ATTACK = keras_sat.PGD(steps=1, random_start=False)
 
@@ -53,6 +54,7 @@ class DecayTest(TestCase):
         ("bfloat16", "float64"),
     )
     def test_layers_of_any_precision_are_trained(self, body, head):
+        body, head = available(body), available(head)
         images, labels = data()
         inner = network(
             body, head, kernel_regularizer="l2", activity_regularizer="l2"

@@ -28,7 +28,7 @@ class HandOver(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def fitting(self):
-        """What `fit` trains in."""
+        """Surrounds the training of `fit`."""
         self.during_fit = True
         try:
             yield
@@ -160,7 +160,7 @@ def restarted_unless_loaded(model):
 
 
 def are_kept(model):
-    """Whether the optimizer of `model` is one that keeps averages."""
+    """Tells if the optimizer of `model` keeps averages."""
     optimizer = inner(getattr(model, "optimizer", None))
     return bool(getattr(optimizer, "use_ema", False))
 

@@ -1,4 +1,4 @@
-"""What objects need so that Keras can save them and load them."""
+"""Saving and loading of objects by Keras."""
 
 import copy
 import dataclasses
@@ -36,7 +36,7 @@ class Config:
 
 
 def saved(name, value):
-    """What describes a value; `loaded` makes it again.
+    """Describes a value so that `loaded` makes it again.
 
     Args:
         name: str. What the value is called in errors.

@@ -152,7 +152,7 @@ def current_strategy(model):
 
 
 def has_accelerator():
-    """Whether TensorFlow sees a GPU or a TPU."""
+    """Tells if TensorFlow sees a GPU or a TPU."""
     return any(map(tf.config.list_logical_devices, ("GPU", "TPU")))
 
 

@@ -104,7 +104,7 @@ def _gif_pixels(contents):
         )
 
     def skipped(place, parts):
-        """What follows parts that begin with their lengths, the last one 0."""
+        """Skips parts that begin with their lengths, the last one 0."""
         place, parts = tf.while_loop(
             lambda place, parts: (byte(place) > 0) & (parts < GIF_PARTS),
             lambda place, parts: (place + 1 + byte(place), parts + 1),

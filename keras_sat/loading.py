@@ -94,7 +94,7 @@ def load_model(path, custom_objects=None, safe_mode=True):
 
 
 def _loaded(path, custom_objects, safe_mode, compile):
-    """What Keras loads; its errors say what to pass."""
+    """Loads a file by Keras, with errors that say what to pass."""
     load = keras.saving.load_model
     try:
         with warnings.catch_warnings():

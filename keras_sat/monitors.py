@@ -1,4 +1,4 @@
-"""What the callbacks of `fit` look at, checked before the first step."""
+"""Checks of callbacks and their monitors, before the first step."""
 
 import string
 
@@ -203,7 +203,7 @@ def _name(metric):
 
 
 def _has_direction(metric):
-    """Whether Keras knows if more is better."""
+    """Tells if Keras knows that more is better, or worse."""
     if metric in ("accuracy", "acc"):
         return True
     return hasattr(keras.metrics.get(metric), "_direction")

@@ -92,7 +92,7 @@ class Replicas:
             )
 
     def _traced(self, size, arguments):
-        """What the replicas find; without XLA, if it cannot compile that."""
+        """Attacks on the replicas, without XLA if that cannot compile it."""
         if size not in self._functions:
             self._functions[size] = tf.function(
                 self._on_replicas, autograph=False

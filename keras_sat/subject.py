@@ -54,7 +54,7 @@ class Subject:
 
     @functools.cached_property
     def has_gradient(self):
-        """Whether there is a gradient path from the logits to the images."""
+        """True if there is a gradient path from the logits to the images."""
         missing = []
         input_gradient(
             lambda x: tf.reduce_sum(self.predict(x), axis=-1),

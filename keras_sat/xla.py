@@ -31,7 +31,7 @@ _LOCK = threading.Lock()
 
 
 def wanted(jit_compile, model):
-    """Whether to try and compile what calls a model.
+    """Decides if what calls a model is to be compiled.
 
     Args:
         jit_compile: bool, or `"auto"`: on accelerators, except for a network
@@ -134,7 +134,7 @@ def give_up(jit_compile, model, obstacle):
 
 
 def obstacle_in(error, model):
-    """What XLA could not compile, in words, or `None` for other errors.
+    """Names, in words, what XLA could not compile; `None` for other errors.
 
     Args:
         error: `tf.errors.OpError`, raised by a function that ran.
@@ -150,7 +150,7 @@ def obstacle_in(error, model):
 
 
 def _obstacle(graph, model):
-    """What in a traced function has no kernel, in words, or `None`."""
+    """Names, in words, a part of a traced function without a kernel."""
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     device = f"XLA_{kind}_JIT"
     if not _has_kernel("AddV2", device):

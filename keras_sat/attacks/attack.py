@@ -380,7 +380,7 @@ class Attack(config.Config, abc.ABC):
         return lenient
 
     def gradient(self, function, images):
-        """What attacks call in place of `input_gradient`; see there."""
+        """Gives attacks the value and the gradient; see `input_gradient`."""
 
         def warn():
             logging.warning(

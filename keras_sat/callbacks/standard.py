@@ -106,7 +106,7 @@ class _Log(keras.callbacks.CSVLogger):
 
     @contextlib.contextmanager
     def session(self, model, dataset, steps_per_epoch=None):
-        """What `SATModel.fit` trains in; see `Resume.session`."""
+        """Surrounds the training of `SATModel.fit`; see `Resume.session`."""
         try:
             yield None
         finally:

@@ -1,4 +1,4 @@
-"""What callbacks that write files have in common."""
+"""The base of callbacks that write files."""
 
 import contextlib
 
@@ -25,7 +25,7 @@ class Writer(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def session(self, model, dataset, steps_per_epoch=None):
-        """What `SATModel.fit` trains in; see `Resume.session`.
+        """Surrounds the training of `SATModel.fit`; see `Resume.session`.
 
         Raises:
             ValueError: If another process writes there, or if it cannot be

@@ -205,7 +205,7 @@ def _check_weights(weights):
 
 
 def _advice(low, high):
-    """What can be done about pixels that leave the range."""
+    """Says how to mend pixels that leave the range."""
     if low < 0 or high <= 1:
         return "Undo the normalization: it belongs into the model."
     return (

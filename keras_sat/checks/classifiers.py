@@ -275,7 +275,7 @@ def calling(name, model):
 
 
 def _check_network(name, model):
-    """What the graph of a network tells."""
+    """Checks all that the graph of a network tells."""
     for part in model._flatten_layers():
         if not graphs.is_graph(part):
             continue

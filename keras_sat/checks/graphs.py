@@ -1,4 +1,4 @@
-"""What the graph of a network says about its beginning and its end."""
+"""Readings of the graph of a network, of its beginning and of its end."""
 
 import keras
 import numpy as np
@@ -28,7 +28,7 @@ LARGE_SCALE = 50
 
 
 def is_graph(model):
-    """Whether a model is what its layers and their connections say."""
+    """Tells if a model is no more than its layers and their connections."""
     if not isinstance(model, keras.Model):
         return False
     if not isinstance(model, keras.Sequential):
@@ -46,7 +46,7 @@ def parts(model):
 
 
 def ending(model):
-    """What a network does to its logits in the end, if it returns no logits.
+    """Finds a softmax or the like after the logits of a network.
 
     The operations at the end are run on some numbers, so that it does not
     matter how a softmax is written, or what of no effect follows it.
@@ -145,7 +145,7 @@ def _has_weights(part):
 
 
 def _is_ready(activation):
-    """Whether calling it makes no weights."""
+    """Tells if a call makes no weights."""
     if isinstance(activation, keras.layers.Layer):
         return activation.built and not activation.weights
     return callable(activation)
@@ -160,7 +160,7 @@ def _numbers(shape):
 
 
 def _run(functions, x):
-    """What functions one after the other make of numbers, `None` if unable."""
+    """Runs functions one after the other; gives `None` if one is unable."""
     x = tf.constant(x)
     try:
         for function in functions:
@@ -171,7 +171,7 @@ def _run(functions, x):
 
 
 def _kind(y):
-    """What it was that returned these numbers."""
+    """Names the function that returned these numbers."""
     if y is None or y.ndim < 2 or y.shape[-1] < 2:
         return None
     if are_probabilities(y.reshape(-1, y.shape[-1])):
@@ -185,7 +185,7 @@ def _kind(y):
 
 
 def are_probabilities(outputs):
-    """Whether outputs `(batch, num_classes)` sum to 1 for every image."""
+    """Tells if outputs `(batch, num_classes)` sum to 1 for every image."""
     outputs = np.asarray(outputs)
     return bool(
         np.all(outputs >= 0)
@@ -223,7 +223,7 @@ def _forwards(model):
 
 
 def _factor(part):
-    """What a part at the beginning multiplies by, `None` for later ones."""
+    """The factor of a part at the beginning, `None` for later ones."""
     if isinstance(part, keras.layers.Rescaling):
         return float(np.max(np.abs(part.scale)))
     if isinstance(part, keras.layers.Normalization):

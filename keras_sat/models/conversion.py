@@ -204,7 +204,7 @@ class _Conversion:
         return _copy(model)
 
     def _changes(self, model):
-        """Whether there is something to change in a nested model."""
+        """Tells if there is something to change in a nested model."""
         return bool(
             any(name in self.names for _, name in sites.activation_sites(model))
             or (self.momentum is not None and _normalizations(model))

@@ -86,7 +86,7 @@ class Endpoints:
             return self.of_uint8(tf.identity(images))
 
     def _decoded(self, image_bytes):
-        """Counts the pixels of all formats that can be decoded.
+        """Decodes what can be decoded.
 
         Returns:
             Their places in the batch, their pixels, and uint8 images, which

@@ -4,6 +4,7 @@ import threading
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -339,6 +340,7 @@ class AttackStatisticsTest(TestCase):
         ):
             keras_sat.SATModel(self.inner, attack_statistics=value)
 
+    @pytest.mark.large
     def test_each_replica_goes_by_its_own_share(self):
         output, _ = finish(start("attack_statistics"))
         results = json.loads(output.splitlines()[-1])

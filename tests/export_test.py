@@ -259,6 +259,7 @@ class ServerTest(ExportTest):
         self.assertEqual(result.returncode, 0, result.stderr[-2000:])
         return result.stdout
 
+    @pytest.mark.large
     def test_saved_model_cli_shows_and_runs_it(self):
         self.export(class_names=NAMES, top_k=1)
         tool = "-m", "tensorflow.python.tools.saved_model_cli"

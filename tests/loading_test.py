@@ -212,6 +212,7 @@ class LoadingTest(TestCase):
         classifier = load_classifier(changed)
         self.assertEqual(classifier.model.output_shape, (None, 5))
 
+    @pytest.mark.large
     def test_the_example_evaluates_a_folder_of_images(self):
         generator = np.random.default_rng(0)
         inputs = keras.Input((8, 8, 3))

@@ -45,6 +45,7 @@ class ReplicasTest(TestCase):
             self.assert_same_files(one, self.train_on(devices))
 
     @pytest.mark.numeric
+    @pytest.mark.large
     def test_what_only_several_replicas_can_get_wrong(self):
         half = "float16" if needs_xla("bfloat16") else "bfloat16"
         options = "--devices=2", f"--policy=mixed_{half}"
@@ -214,6 +215,7 @@ class XLATest(TestCase):
         model.evaluate(data, verbose=0)
         self.assertEqual([a.steps for a in Counted.traces], [2, 3])
 
+    @pytest.mark.large
     def test_each_size_of_batch_is_compiled_once(self):
         _, errors = finish(
             start_anew(

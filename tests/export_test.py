@@ -345,6 +345,8 @@ class BadInputTest(ExportTest):
             type(self).loaded = self.export()
             keep = tempfile.TemporaryDirectory()
             self.addClassCleanup(keep.cleanup)
+            # Several processes take turns with the tests of a class.
+            self.addClassCleanup(setattr, type(self), "loaded", None)
             type(self).path_of_loaded = f"{keep.name}/model"
             shutil.copytree(self.path, self.path_of_loaded)
 

@@ -26,6 +26,7 @@ from keras_sat.attacks.losses import class_ids
 from keras_sat.batch_statistics import STATISTICS
 from keras_sat.checks.batches import expected_by
 from keras_sat.checks.datasets import Watch
+from keras_sat.checks.datasets import parts
 from keras_sat.config import loaded
 from keras_sat.config import saved
 from keras_sat.objectives import AdversarialTraining
@@ -451,17 +452,23 @@ class SATModel(ReplicatedModel):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on checked arrays; see `keras.Model.train_on_batch`."""
-        self._watch().data(x, y, sample_weight)
+        watch = self._watch()
+        watch.data(x, y, sample_weight)
+        self._look_at_outputs(watch)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One evaluated batch of arrays; see `keras.Model.test_on_batch`."""
-        self._watch().data(x, y, sample_weight)
+        watch = self._watch()
+        watch.data(x, y, sample_weight)
+        self._look_at_outputs(watch)
         return super().test_on_batch(x, y, sample_weight, **kwargs)
 
     def predict_on_batch(self, x):
         """Logits of an array of images; see `keras.Model.predict_on_batch`."""
-        self._watch(labelled=False).data(x)
+        watch = self._watch(labelled=False)
+        watch.data(x)
+        self._look_at_outputs(watch)
         return super().predict_on_batch(x)
 
     def export(
@@ -683,7 +690,7 @@ class SATModel(ReplicatedModel):
             return None
         if not isinstance(data, tuple | list):
             return watch.data(data, steps=steps, name="validation_data")
-        watch.data(*data, steps=steps)
+        watch.data(*parts(tuple(data)), steps=steps)
         return data
 
 

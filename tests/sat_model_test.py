@@ -838,6 +838,48 @@ class BadInputTest(TestCase):
         ):
             self.model.fit({"a": images_like()}, np.zeros(4, int))
 
+    def test_validation_data_of_four_parts_are_refused(self):
+        images, labels = images_like(), np.zeros(4, int)
+        with self.assertRaisesRegex(ValueError, "Received tuples of 4"):
+            self.model.fit(
+                images, labels, validation_data=(images, labels, None, 1)
+            )
+
+    @parameterized.parameters(
+        "fit",
+        "evaluate",
+        "predict",
+        "train_on_batch",
+        "test_on_batch",
+        "predict_on_batch",
+    )
+    def test_probabilities_made_by_hand_are_found_in_the_first_batch(self, do):
+        base = self.tiny_classifier()[0]
+        powers = keras.ops.exp(base.output)
+        sums = keras.ops.sum(powers, axis=1, keepdims=True)
+        model = keras_sat.SATModel(keras.Model(base.input, powers / sums))
+        images = np.random.default_rng(0).uniform(size=(4, 8, 8, 3))
+        labels = () if "predict" in do else (np.zeros(4, int),)
+        with self.assertRaisesRegex(ValueError, "`model` must return logits"):
+            getattr(model, do)(images.astype("float32"), *labels)
+
+    def test_a_range_that_the_network_scales_itself_is_refused(self):
+        base = self.tiny_classifier()[0]
+        inputs = keras.Input((8, 8, 3))
+        scaled = keras.layers.Rescaling(1 / 255, name="scale")(inputs)
+        network = keras.Model(inputs, base(scaled))
+        images, labels = images_like(dtype="uint8"), np.zeros(4, int)
+        message = "`value_range` must be .* layer 'scale'.*=\\(0, 255\\)`"
+        for action in (
+            lambda: keras_sat.SATModel(network),
+            lambda: keras_sat.FGSM()(network, images, labels),
+            lambda: keras_sat.evaluate_robustness(network, (images, labels)),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                action()
+        model = keras_sat.SATModel(network, value_range=(0, 255))
+        self.assertLen(model.predict(images, verbose=0), 4)
+
     def test_predict_refuses_images_out_of_range(self):
         with self.assertRaisesRegex(ValueError, "`images` must lie in"):
             self.model.predict(images_like() * 255)

@@ -21,7 +21,9 @@ from tests.data_test import collect
 from tests.data_test import without
 from tests.test_case import TestCase
 
-REFERENCE = pathlib.Path(__file__).parent / "data" / "eval_preprocessing.npz"
+REFERENCE = (
+    pathlib.Path(__file__).parent / "fixtures" / "eval_preprocessing.npz"
+)
 STEP = 10
 
 

@@ -10,7 +10,9 @@ from keras_sat import preprocessing
 from tests.test_case import TestCase
 
 # Parts of what the official evaluation makes of one JPEG file.
-REFERENCE = pathlib.Path(__file__).parent / "data" / "eval_preprocessing.npz"
+REFERENCE = (
+    pathlib.Path(__file__).parent / "fixtures" / "eval_preprocessing.npz"
+)
 
 
 class PreprocessingTest(TestCase):

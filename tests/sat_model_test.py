@@ -20,7 +20,7 @@ from tests.test_case import needs_xla
 
 pytestmark = pytest.mark.numeric
 
-DATA = pathlib.Path(__file__).parent / "data"
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 WEAK = keras_sat.PGD(epsilon=0.05, step_size=0.05, steps=1)
 # For what is computed in two ways: without noise, which XLA draws differently,
 # and without signs, which rounding changes where a gradient is next to 0.
@@ -622,7 +622,7 @@ class SavingTest(TestCase):
             )
 
     def test_files_from_before_states_of_noise_were_saved_are_loaded(self):
-        path = DATA / "sat_model_without_seeds.keras"
+        path = FIXTURES / "sat_model_without_seeds.keras"
         loaded = keras_sat.load_model(path)
         for weight in loaded.model.get_weights():
             expected = np.linspace(0.5, 1, weight.size).reshape(weight.shape)

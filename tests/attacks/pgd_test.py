@@ -18,7 +18,7 @@ from tests.test_case import TestCase
 
 pytestmark = pytest.mark.numeric
 
-DATA = pathlib.Path(__file__).parents[1] / "data"
+FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 
 
 def linear_model(dimension=12, value_range=(0.0, 1.0)):
@@ -352,8 +352,8 @@ class OfficialAttackTest(TestCase):
 
     def setUp(self):
         super().setUp()
-        self.fixture = np.load(DATA / "pgd_resnet_tiny_silu_64.npz")
-        recorded = np.load(DATA / "resnet_tiny_silu_64.npz")
+        self.fixture = np.load(FIXTURES / "pgd_resnet_tiny_silu_64.npz")
+        recorded = np.load(FIXTURES / "resnet_tiny_silu_64.npz")
         self.images = recorded["images_uint8"].astype("float32") / 255
         self.labels = recorded["labels"]
         self.model = residual_network(
@@ -361,7 +361,7 @@ class OfficialAttackTest(TestCase):
         )
         load_official_checkpoint(
             self.model,
-            str(DATA / "ckpt/resnet-tiny-silu/model.ckpt"),
+            str(FIXTURES / "ckpt/resnet-tiny-silu/model.ckpt"),
             reverse_channels=False,
         )
 

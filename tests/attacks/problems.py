@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.test_case import TestCase
 
-DATA = pathlib.Path(__file__).parent.parent / "data"
+FIXTURES = pathlib.Path(__file__).parent.parent / "fixtures"
 
 
 class Linear:
@@ -122,13 +122,13 @@ def one_by_one(model):
 def fashion_network():
     """A public robust network with many dead units, and 32 of its images.
 
-    See `tests/data/fashion_mnist_convex.md`.
+    See `tests/fixtures/fashion_mnist_convex.md`.
 
     Returns:
         `keras.Model`, images `(32, 28, 28, 1)` in `[0, 1]`, int labels, and
         whether each image withstands the authors' FAB-T at L2 1.5.
     """
-    with np.load(DATA / "fashion_mnist_convex.npz") as file:
+    with np.load(FIXTURES / "fashion_mnist_convex.npz") as file:
         arrays = dict(file)
     layers = keras.layers
     convolutions = [

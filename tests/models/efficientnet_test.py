@@ -19,7 +19,7 @@ from tests.test_case import logits_of
 pytestmark = pytest.mark.numeric
 
 COUNTS = json.loads(
-    (reference.DATA / "param_counts_efficientnet.json").read_text()
+    (reference.FIXTURES / "param_counts_efficientnet.json").read_text()
 )
 LARGE = ("b5", "b6", "b7", "b8", "l1", "l2")
 SHORTCUTS = (2, 4, 6, 7, 9, 10, 12, 13, 14)

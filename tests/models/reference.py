@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from keras_sat import models
 
-DATA = pathlib.Path(__file__).parents[1] / "data"
+FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 
 
 def arrays(name):
     """The arrays of `name.npz`, and its images in [0, 1]."""
-    with np.load(DATA / f"{name}.npz") as file:
+    with np.load(FIXTURES / f"{name}.npz") as file:
         fixture = dict(file)
     if "images_uint8" in fixture:
         fixture["images"] = fixture["images_uint8"].astype("float32") / 255
@@ -22,7 +22,7 @@ def arrays(name):
 
 def checkpoint(name):
     """The prefix of a checkpoint's files."""
-    return DATA / "ckpt" / name / "model.ckpt"
+    return FIXTURES / "ckpt" / name / "model.ckpt"
 
 
 def tiny_resnet(activation="silu", weights="resnet-tiny-silu", **options):

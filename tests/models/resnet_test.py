@@ -18,7 +18,9 @@ from tests.test_case import roundings
 
 pytestmark = pytest.mark.numeric
 
-COUNTS = json.loads((reference.DATA / "param_counts_resnet.json").read_text())
+COUNTS = json.loads(
+    (reference.FIXTURES / "param_counts_resnet.json").read_text()
+)
 LARGE = {
     name
     for name, count in COUNTS.items()

@@ -2,7 +2,8 @@
 
 python -m benchmarks.fashion_mnist --attacks=fab-t --norm=l2 --epsilon=1.5
 
-The network and its images are those of `tests/fixtures/fashion_mnist_convex.md`,
+The network and its images are those of
+`tests/fixtures/fashion_mnist_convex.md`,
 but the first 512 test images of Fashion-MNIST instead of 32.
 """
 

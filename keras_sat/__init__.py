@@ -10,25 +10,32 @@ if keras.backend.backend() != "tensorflow":
     )
 
 from keras_sat import activations
+from keras_sat import attacks
 from keras_sat import callbacks
 from keras_sat import data
+from keras_sat import distribution
+from keras_sat import evaluation
 from keras_sat import export
+from keras_sat import models
 from keras_sat import plots
 from keras_sat import preprocessing
 from keras_sat import recipes
 from keras_sat import schedules
+from keras_sat import training
 from keras_sat.activations import SmoothReLU
 from keras_sat.activations import relu_with_gradient_of
 from keras_sat.attacks import APGD
 from keras_sat.attacks import FAB
 from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
+from keras_sat.attacks import Attack
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
-from keras_sat.curves import convergence_curve
-from keras_sat.curves import robustness_curve
 from keras_sat.distribution import strategy
+from keras_sat.evaluation import RobustnessReport
+from keras_sat.evaluation import convergence_curve
 from keras_sat.evaluation import evaluate_robustness
+from keras_sat.evaluation import robustness_curve
 from keras_sat.loading import load_classifier
 from keras_sat.loading import load_model
 from keras_sat.models import activation_sites
@@ -38,11 +45,10 @@ from keras_sat.models import load_official_checkpoint
 from keras_sat.models import resnet
 from keras_sat.models import resnext
 from keras_sat.models import wide_resnet
-from keras_sat.objectives import TRADES
-from keras_sat.objectives import AdversarialTraining
-from keras_sat.objectives import CrossEntropy
 from keras_sat.programs import interruptible
-from keras_sat.report import RobustnessReport
-from keras_sat.sat_model import SATModel
-
-__version__ = "0.1.0"
+from keras_sat.training import TRADES
+from keras_sat.training import AdversarialTraining
+from keras_sat.training import CrossEntropy
+from keras_sat.training import Objective
+from keras_sat.training import SATModel
+from keras_sat.version import __version__

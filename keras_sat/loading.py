@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_sat import checks
-from keras_sat.sat_model import SATModel
+from keras_sat.training.sat_model import SATModel
 
 SIGNATURE = "serving_default"
 # What files of Keras 2, and those of weights, begin with.

@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 
 from examples import import_official_checkpoint as example
 from keras_sat import models
-from keras_sat import preprocessing
+from keras_sat.preprocessing import evaluation_view
 from tests.models import reference
 from tests.test_case import TestCase
 from tests.test_case import roundings
@@ -37,7 +37,7 @@ class ImportOfficialCheckpointTest(TestCase):
         folder = pathlib.Path(self.get_temp_dir())
         image = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
         file = tf.io.encode_png(image).numpy()
-        seen = preprocessing.evaluation_image(file, 64, 64)[tf.newaxis] / 255
+        seen = evaluation_view.evaluation_image(file, 64, 64)[tf.newaxis] / 255
         logits = reference.tiny_resnet()(seen[..., ::-1])
         predicted = int(np.argmax(logits))
         for number in range(predicted + 2):

@@ -12,170 +12,136 @@ from tests.test_case import TestCase
 
 PACKAGE = pathlib.Path(keras_sat.__file__).parent
 
-# Parts that all others may import; they know nothing of attacks or models.
-HELPERS = {"checks", "config", "extras", "files"}
-
-# From each part of the package to what else it may import.
-MAY_IMPORT = {
-    "checks": set(),
-    "config": set(),
-    "extras": set(),
-    "programs": set(),
-    "writing": set(),
-    "averaging": set(),
-    "monitors": {"averaging"},
-    "batch_statistics": set(),
-    "sharing": set(),
-    "weights": set(),
-    "preprocessing": set(),
-    "activations": set(),
-    "schedules": set(),
-    "data": {"preprocessing"},
-    "distribution": set(),
-    "xla": {"distribution"},
-    "plots": set(),
-    "tracing": set(),
-    "headers": set(),
-    "endpoints": {"headers", "preprocessing", "tracing"},
-    "export": {"averaging", "endpoints", "writing"},
-    "models": {"activations", "sharing"},
-    "attacks": {"batch_statistics", "xla"},
-    "objectives": set(),
-    "seed_states": set(),
-    "settings": set(),
-    "worker_gaps": {"distribution"},
-    "replicated_model": {
-        "averaging",
-        "distribution",
-        "settings",
-        "worker_gaps",
-        "xla",
-    },
-    "sat_model": {
-        "attacks",
-        "averaging",
-        "batch_statistics",
-        "export",
-        "monitors",
-        "objectives",
-        "replicated_model",
-        "schedules",
-        "seed_states",
-        "sharing",
-        "stale_statistics",
-        "weights",
-        "writing",
-    },
-    "stale_statistics": {"attacks", "batch_statistics"},
-    "files": set(),
-    "journal": set(),
-    "loading": {"sat_model"},
-    "presentation": {"plots"},
-    "report": {"presentation", "writing"},
-    "subject": {"attacks"},
-    "progress": {"report"},
-    "reading": set(),
-    "replicas": {"attacks", "distribution", "xla"},
-    "overfitting": set(),
-    "diagnostics": {"attacks", "overfitting", "report", "subject"},
-    "evaluator": {
-        "attacks",
-        "distribution",
-        "reading",
-        "replicas",
-        "report",
-        "xla",
-    },
-    "curves": {"attacks", "evaluation", "evaluator", "journal", "progress"},
-    "evaluation": {
-        "attacks",
-        "diagnostics",
-        "distribution",
-        "evaluator",
-        "journal",
-        "progress",
-        "report",
-        "writing",
-    },
-    "callbacks": {
-        "attacks",
-        "averaging",
-        "distribution",
-        "overfitting",
-        "plots",
-        "settings",
-        "writing",
-    },
-    "recipes": {
-        "attacks",
-        "batch_statistics",
-        "callbacks",
-        "data",
-        "distribution",
-        "evaluation",
-        "loading",
-        "models",
-        "objectives",
-        "sat_model",
-        "schedules",
-        "writing",
-    },
+# A part of the package imports only parts with a lower number.
+LEVELS = {
+    "checks": 0,
+    "extras": 0,
+    "programs": 0,
+    "version": 0,
+    "config": 1,
+    "files": 1,
+    "activations": 2,
+    "distribution": 2,
+    "plots": 2,
+    "predictions": 2,
+    "preprocessing": 2,
+    "schedules": 2,
+    "weights": 2,
+    "attacks": 3,
+    "data": 3,
+    "export": 3,
+    "models": 3,
+    "evaluation": 4,
+    "training": 4,
+    "callbacks": 5,
+    "loading": 5,
+    "recipes": 6,
+    "__init__": 7,
+}
+# Training, evaluation and callbacks work for any network and any data.
+NEVER = {
+    (part, other)
+    for part in ("training", "evaluation", "callbacks")
+    for other in ("models", "data")
 }
 REQUIRED = {"absl", "filelock", "keras", "numpy", "tensorflow"}
 
 
 def imported(nodes):
-    """The dotted names of the modules that the statements import."""
+    """The modules that statements import, as lists of the parts of names.
+
+    What is imported from a module may be a module itself, and is added.
+    """
     for node in nodes:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (alias.name.split(".") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            # What is imported may be a module itself.
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            package = (node.module or "").split(".")
+            yield from ([*package, alias.name] for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args:
+            function = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            argument = getattr(node.args[0], "value", None)
+            if function == "import_module" and isinstance(argument, str):
+                yield argument.split(".")
+
+
+def is_allowed(part, name):
+    """Whether a file of `part` may import a module of the package."""
+    if len(name) < 2 or name[1] not in LEVELS:
+        # The root package by its name, or what it gives to users.
+        return False
+    other = name[1]
+    if other == part:
+        # A file of the same package, and not what its `__init__` gives.
+        return len(name) > 2 and (PACKAGE / part / f"{name[2]}.py").is_file()
+    return LEVELS[other] < LEVELS[part] and (part, other) not in NEVER
 
 
 def refused_imports(part, source):
     """The imports in `source`, a file of `part`, that break the rules."""
     tree = ast.parse(source)
-    refused = []
-    for name in imported(ast.walk(tree)):
-        package, *rest = name.split(".")
-        if package == "keras_sat" and rest[0] != part:
-            if rest[0] not in MAY_IMPORT[part] | HELPERS:
-                refused.append(name)
-    for name in imported(tree.body):
-        package = name.split(".")[0]
-        known = REQUIRED | {"keras_sat"} | set(sys.stdlib_module_names)
-        if package not in known:
-            refused.append(name)
+    refused = [
+        ".".join(name)
+        for name in imported(ast.walk(tree))
+        if name[0] == "keras_sat" and not is_allowed(part, name)
+    ]
+    known = REQUIRED | {"keras_sat"} | set(sys.stdlib_module_names)
+    refused += [
+        ".".join(name) for name in imported(tree.body) if name[0] not in known
+    ]
     return refused
 
 
-def parts():
-    """Pairs of a part of the package, and one of its files."""
+def files():
+    """Triples of a file of the package, its part, and its code."""
     for path in sorted(PACKAGE.rglob("*.py")):
         part = path.relative_to(PACKAGE).with_suffix("").parts[0]
-        if part != "__init__":
-            yield part, path
+        yield path, part, path.read_text()
 
 
 class ImportTest(TestCase):
     def test_parts_import_only_the_levels_below_them(self):
-        files = list(parts())
-        self.assertGreater(len(files), 3)
-        for part, path in files:
-            self.assertIn(part, MAY_IMPORT, "Give the new part its level.")
-            self.assertEqual(refused_imports(part, path.read_text()), [], path)
+        found = list(files())
+        self.assertGreater(len(found), 3)
+        for path, part, source in found:
+            self.assertIn(part, LEVELS, "Give the new part its number.")
+            self.assertEqual(refused_imports(part, source), [], path)
+
+    def test_the_package_is_made_of_few_files_and_packages(self):
+        self.assertLessEqual(len(list(PACKAGE.glob("*.py"))), 12)
 
     @parameterized.parameters(
+        # Upwards.
+        ("attacks", "from keras_sat.training import sat_model"),
+        ("checks", "from keras_sat import config"),
+        ("data", "from keras_sat import recipes"),
+        # Between equals.
         ("models", "from keras_sat.attacks import PGD"),
         ("attacks", "def attack():\n    import keras_sat.models.resnet"),
-        ("attacks", "from keras_sat import sat_model"),
+        ("training", "from keras_sat import evaluation"),
+        # Never, though downwards.
+        ("callbacks", "from keras_sat.data import pipeline"),
+        # The `__init__` of its own package, and the root by its name.
+        ("attacks", "from keras_sat.attacks import PGD"),
+        ("attacks", "import keras_sat.attacks"),
+        ("export", "import keras_sat"),
+        ("export", "from keras_sat import __version__"),
+        ("export", "import importlib\nimportlib.import_module('keras_sat')"),
+        # Optional packages.
         ("data", "import tensorflow_datasets as tfds"),
         ("plots", "from matplotlib.figure import Figure"),
     )
     def test_a_forbidden_import_is_noticed(self, part, source):
         self.assertLen(refused_imports(part, source), 1)
+
+    @parameterized.parameters(
+        ("attacks", "from keras_sat.attacks import losses"),
+        ("attacks", "from keras_sat.attacks.pgd import PGD"),
+        ("attacks", "from keras_sat import checks"),
+        ("training", "from keras_sat.attacks import PGD"),
+    )
+    def test_an_allowed_import_is_no_fault(self, part, source):
+        self.assertEqual(refused_imports(part, source), [])
 
     def test_optional_packages_may_be_imported_inside_functions(self):
         source = "def load():\n    import tensorflow_datasets"
@@ -187,7 +153,7 @@ class ImportTest(TestCase):
         self.assertNotEmpty(files)
         for path in files:
             for name in imported(ast.walk(ast.parse(path.read_text()))):
-                package, *rest = name.split(".")
+                package, *rest = name
                 self.assertFalse(package == "keras_sat" and rest, path)
 
     def test_another_backend_ends_in_a_message_that_says_what_to_set(self):

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 import keras_sat
+from keras_sat.evaluation.report import RobustnessReport
 from keras_sat.loading import load_classifier
-from keras_sat.report import RobustnessReport
 from tests.attacks import problems
 from tests.test_case import PASS
 from tests.test_case import TestCase

@@ -6,9 +6,10 @@ import shutil
 import numpy as np
 
 import keras_sat
+from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 
-FOLDER = pathlib.Path(__file__).parent / "fixtures" / "before_rooms"
+FOLDER = FIXTURES / "before_rooms"
 
 
 class OlderFilesTest(TestCase):

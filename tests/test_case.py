@@ -1,6 +1,7 @@
 """What the tests share."""
 
 import functools
+import pathlib
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from tensorflow.python.framework import test_util
 
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 # Half a unit in the last place of 1: the error of one rounding.
 ROUNDING = {
     "float64": 2.0**-53,

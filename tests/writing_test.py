@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import keras_sat
-from keras_sat import writing
+from keras_sat import files
 from tests import processes
 from tests.test_case import TestCase
 
@@ -46,14 +46,14 @@ class AloneTest(TestCase):
     def test_a_lock_leaves_nothing_and_can_be_taken_again(self):
         for inside in (False, True):
             for _ in range(2):
-                with writing.alone("path", self.path, inside):
-                    with writing.alone("path", self.path, inside):
+                with files.alone("path", self.path, inside):
+                    with files.alone("path", self.path, inside):
                         pass
                     # Still held.
                     self.assertLen(list(self.folder.rglob(".*.lock.json")), 1)
                 self.assertEmpty(list(self.folder.rglob(".*")))
         with self.assertRaises(KeyboardInterrupt):
-            with writing.alone("path", self.path):
+            with files.alone("path", self.path):
                 raise KeyboardInterrupt
         self.assertEmpty(list(self.folder.rglob(".*")))
 
@@ -62,12 +62,12 @@ class AloneTest(TestCase):
 
         def write():
             try:
-                with writing.alone("state_path", self.path):
+                with files.alone("state_path", self.path):
                     pass
             except ValueError as error:
                 errors.append(str(error))
 
-        with writing.alone("state_path", self.path):
+        with files.alone("state_path", self.path):
             thread = threading.Thread(target=write)
             thread.start()
             thread.join()
@@ -90,7 +90,7 @@ class AloneTest(TestCase):
                 f"`place` must be a {kind} that can be written. Received "
                 f"'{path}'",
             ):
-                with writing.alone("place", path, inside):
+                with files.alone("place", path, inside):
                     pass
 
     def test_a_note_of_another_machine_is_a_warning(self):
@@ -98,7 +98,7 @@ class AloneTest(TestCase):
         note = {"process": 7, "host": "elsewhere", "since": "yesterday"}
         self.note.write_text(json.dumps(note))
         with self.assertLogs("absl", "WARNING") as logs:
-            with writing.alone("path", self.path):
+            with files.alone("path", self.path):
                 self.assertEqual(
                     json.loads(self.note.read_text())["process"], os.getpid()
                 )
@@ -107,7 +107,7 @@ class AloneTest(TestCase):
         note |= {"host": socket.gethostname()}
         self.note.write_text(json.dumps(note))
         with self.assertNoLogs("absl", "WARNING"):
-            with writing.alone("path", self.path):
+            with files.alone("path", self.path):
                 pass
 
     def test_where_there_are_no_locks_a_warning_says_so(self):
@@ -115,14 +115,14 @@ class AloneTest(TestCase):
         with (
             mock.patch.object(filelock.FileLock, "acquire", side_effect=none),
             self.assertLogs("absl", "WARNING") as logs,
-            writing.alone("path", self.path),
+            files.alone("path", self.path),
         ):
             self.path.touch()
         self.assertIn("There are no locks at", logs.output[0])
 
     def test_addresses_of_other_file_systems_are_left_alone(self):
         for path in (None, "gs://bucket/model"):
-            with writing.alone("path", path):
+            with files.alone("path", path):
                 pass
         self.assertFalse(os.path.exists("gs:"))
 

@@ -3,12 +3,12 @@
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.auto_attack import AutoAttack
-from keras_sat.attacks.auto_attack import compiled
-from keras_sat.attacks.auto_attack import on_survivors
-from keras_sat.attacks.ensemble import ensemble
+from keras_sat.attacks.compiled import compiled
+from keras_sat.attacks.compiled import on_survivors
 from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.pgd import FGSM
 from keras_sat.attacks.pgd import PGD
+from keras_sat.attacks.requested import ensemble
 from keras_sat.attacks.square import Square
 
 __all__ = [

@@ -10,11 +10,11 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.attack import Attack
-from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import per_image
-from keras_sat.attacks.attack import repeat
-from keras_sat.attacks.attack import where
-from keras_sat.attacks.attack import worst_of
+from keras_sat.attacks.loops import per_image
+from keras_sat.attacks.loops import repeat
+from keras_sat.attacks.loops import where
+from keras_sat.attacks.loops import worst_of
+from keras_sat.attacks.seeds import fold_in
 
 _MOMENTUM = 0.75
 _LABELS = {"cross_entropy": "CE", "dlr": "DLR"}

@@ -4,7 +4,6 @@ import abc
 import copy
 import dataclasses
 
-import keras
 import tensorflow as tf
 from absl import logging
 
@@ -12,202 +11,17 @@ from keras_sat import checks
 from keras_sat import config
 from keras_sat.attacks import losses
 from keras_sat.attacks import norms
-from keras_sat.batch_statistics import STATISTICS
-from keras_sat.checks import classifiers
+from keras_sat.attacks.loops import repeat
+from keras_sat.attacks.loops import where
+from keras_sat.attacks.seeds import fold_in
+from keras_sat.attacks.seeds import random_seed
 from keras_sat.checks.batches import expected_by
-
-# A power of two, so exact in float32; it keeps the small gradients of a
-# float16 network from vanishing before they reach the images.
-_GRADIENT_SCALE = 1024.0
-
-
-def to_float(images, value_range):
-    """Images as float32 in `value_range`; uint8 images are scaled to it.
-
-    Args:
-        images: uint8 tensor, or float tensor in `value_range`.
-        value_range: pair of floats, what black and white are.
-    """
-    images = tf.convert_to_tensor(images)
-    if images.dtype == tf.uint8:
-        low, high = value_range
-        return tf.cast(images, tf.float32) * ((high - low) / 255) + low
-    return tf.cast(images, tf.float32)
-
-
-def inference(model, statistics="moving"):
-    """The function from images to float32 logits that an attack sees.
-
-    Keras models are called with `training=False`, and no variable changes.
-
-    Args:
-        model: `keras.Model`, or any function from images to logits.
-        statistics: str. What batch normalization in a Keras model goes by:
-            `"moving"` for its moving statistics, `"batch"` for those of the
-            images that it is given. Defaults to `"moving"`.
-
-    Raises:
-        TypeError: If it cannot be called, or, when it is, if TensorFlow's
-            tensors are not what it takes.
-        ValueError: If it takes or returns something else than float images
-            and logits.
-    """
-    classifiers.attackable("model", model)
-
-    def predict(images):
-        with classifiers.calling("model", model):
-            if isinstance(model, keras.layers.Layer):
-                with STATISTICS[statistics](model):
-                    logits = model(images, training=False)
-            else:
-                logits = model(images)
-        classifiers.logits("model", logits, images.shape[0])
-        return tf.cast(logits, tf.float32)
-
-    return predict
-
-
-def attacked(model):
-    """`inference(model)`, which looks at its first outputs if it runs eagerly.
-
-    Args:
-        model: see `inference`.
-    """
-    predict = inference(model)
-    looked_at = []
-
-    def checked(images):
-        logits = predict(images)
-        if tf.executing_eagerly() and not looked_at:
-            classifiers.outputs("model", logits)
-            looked_at.append(True)
-        return logits
-
-    return checked
-
-
-def input_gradient(function, images, on_missing=None):
-    """Value `(batch,)` of `function`, and its gradient for each image.
-
-    Args:
-        function: callable from images to one number for each image; or to a
-            tuple that begins with these numbers, whose other tensors are
-            given back with them.
-        images: float tensor, the first dimension is the batch.
-        on_missing: function without arguments. It is called where there is no
-            gradient, which is then taken for zero. Defaults to an error.
-
-    Raises:
-        ValueError: If the value does not depend on the images, or through
-            operations without a gradient only.
-    """
-    try:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(images)
-            value = function(images)
-            scaled = tf.nest.flatten(value)[0] * _GRADIENT_SCALE
-        gradient = tape.gradient(scaled, images)
-    except LookupError as error:
-        # TensorFlow raises it itself for operations it has no gradient of.
-        if isinstance(error, KeyError | IndexError):
-            raise
-        value, gradient = function(images), None
-    if gradient is None:
-        (on_missing or _refuse_missing_gradient)()
-        return value, tf.zeros_like(images)
-    # Of images that are only gathered from, it comes as slices; of a function
-    # that calls Python, without a shape.
-    gradient = tf.ensure_shape(tf.convert_to_tensor(gradient), images.shape)
-    return value, gradient / _GRADIENT_SCALE
-
-
-def _refuse_missing_gradient():
-    checks.refuse(
-        "model",
-        "be differentiable in its images",
-        checks.Described(
-            "a model with no gradient path from its logits to its images"
-        ),
-        "Use a black-box attack.",
-    )
-
-
-def repeat(step, state, steps, until=None):
-    """`step(i, state)` applied `steps` times, traced once.
-
-    Args:
-        step: callable from `(index, state)` to the next state.
-        state: tensor, or nested structure of tensors.
-        steps: int. The number of times.
-        until: callable from a state to whether to stop there.
-            Defaults to never.
-    """
-
-    def goes_on(i, state):
-        return i < steps if until is None else (i < steps) & ~until(state)
-
-    return tf.while_loop(
-        goes_on,
-        lambda i, state: (i + 1, step(i, state)),
-        (tf.constant(0), state),
-        parallel_iterations=1,
-        maximum_iterations=steps,
-    )[1]
-
-
-def per_image(values, images):
-    """`values` `(batch,)` with dimensions of 1 added, to go with `images`."""
-    return tf.reshape(values, [-1] + [1] * (images.shape.rank - 1))
-
-
-def where(condition, x, y):
-    """`x` for the examples where `condition` `(batch,)` is true, else `y`."""
-    return tf.where(per_image(condition, x), x, y)
-
-
-def worst_of(attempt, attempts, images, broken):
-    """The best adversarial image of several attempts, for each image.
-
-    An image counts as broken from its first success on: what is returned for
-    it does not depend on the other images of the batch, though the attempts
-    end when all are broken.
-
-    Args:
-        attempt: callable from `(index, broken)` to images, whether each
-            succeeds `(batch,)`, and how good it is, `(batch,)`.
-        attempts: int >= 1. How many there are.
-        images: float tensor. The clean images.
-        broken: bool tensor `(batch,)`. The images not to be attacked.
-
-    Returns:
-        Tensor like `images`: the first success, else the best one, else, where
-        `broken` was true, the clean image.
-    """
-
-    def step(i, state):
-        best, broken, best_value = state
-        new, success, value = attempt(i, broken)
-        better = ~broken & (success | (value > best_value))
-        return (
-            where(better, new, best),
-            broken | success,
-            tf.where(better, value, best_value),
-        )
-
-    state = images, broken, tf.fill(tf.shape(broken), -float("inf"))
-    if attempts == 1:
-        return step(0, state)[0]
-    return repeat(step, state, attempts, until=lambda s: tf.reduce_all(s[1]))[0]
-
-
-def fold_in(seed, number):
-    """A new seed, independent of `seed`, for each int `number`."""
-    return tf.random.experimental.stateless_fold_in(seed, number)
-
-
-def random_seed():
-    """A seed from the stream that `keras.utils.set_random_seed` starts."""
-    return tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
+from keras_sat.predictions.inference import attacked
+from keras_sat.predictions.inference import input_gradient
+from keras_sat.predictions.labels import canonical
+from keras_sat.predictions.labels import check_classes
+from keras_sat.predictions.labels import class_ids
+from keras_sat.preprocessing.value_range import to_float
 
 
 def check_untargeted(name, attacks):
@@ -299,7 +113,7 @@ class Attack(config.Config, abc.ABC):
 
         def predict(images):
             logits = network(images)
-            losses.check_classes(labels, logits)
+            check_classes(labels, logits)
             return logits
 
         adversarial = self.perturb(predict, images, labels, seed)
@@ -398,7 +212,7 @@ class Attack(config.Config, abc.ABC):
         if tf.executing_eagerly():
             expected_by(model, self.value_range).check(images, labels)
         images = to_float(images, self.value_range)
-        labels = losses.canonical(labels)
+        labels = canonical(labels)
         seed = random_seed() if seed is None else tf.cast(seed, tf.int32)
         return images, labels, seed
 
@@ -420,7 +234,7 @@ class Attack(config.Config, abc.ABC):
     def succeeds(self, labels, logits):
         """Whether each prediction is what the attacker wants, `(batch,)`."""
         predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        hit = predicted == tf.cast(losses.class_ids(labels), tf.int32)
+        hit = predicted == tf.cast(class_ids(labels), tf.int32)
         return hit if self.targeted else ~hit
 
     def project(self, images, clean):

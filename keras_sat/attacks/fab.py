@@ -9,11 +9,12 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.attack import Attack
-from keras_sat.attacks.attack import attacked
-from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import per_image
-from keras_sat.attacks.attack import repeat
-from keras_sat.attacks.attack import where
+from keras_sat.attacks.loops import per_image
+from keras_sat.attacks.loops import repeat
+from keras_sat.attacks.loops import where
+from keras_sat.attacks.seeds import fold_in
+from keras_sat.predictions.inference import attacked
+from keras_sat.predictions.labels import class_ids
 
 # Of logits, relative to the largest.
 _ROUNDING = 1e-6
@@ -213,7 +214,7 @@ class FAB(Attack):
 
     def _nearest_boundary(self, predict, labels, num_classes):
         """As `_targeted_boundary`, for the class with the nearest boundary."""
-        ids = tf.cast(losses.class_ids(labels), tf.int32)
+        ids = tf.cast(class_ids(labels), tf.int32)
 
         def boundary(x):
             def step(i, state):

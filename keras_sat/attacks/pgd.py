@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks.attack import Attack
-from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import repeat
-from keras_sat.attacks.attack import where
+from keras_sat.attacks.loops import repeat
+from keras_sat.attacks.loops import where
+from keras_sat.attacks.seeds import fold_in
 
 
 @keras.saving.register_keras_serializable("keras_sat")

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks.attack import Attack
-from keras_sat.attacks.attack import fold_in
-from keras_sat.attacks.attack import repeat
-from keras_sat.attacks.attack import where
-from keras_sat.attacks.attack import worst_of
+from keras_sat.attacks.loops import repeat
+from keras_sat.attacks.loops import where
+from keras_sat.attacks.loops import worst_of
+from keras_sat.attacks.seeds import fold_in
 
 # After how many queries the area of the squares is halved; if that is rescaled,
 # after how many of each 10,000.

@@ -1,12 +1,12 @@
 """What happens between the steps and epochs of training."""
 
-from keras_sat.callbacks.best import BestCheckpoint
-from keras_sat.callbacks.images import AdversarialImages
-from keras_sat.callbacks.non_finite import StopOnNonFinite
-from keras_sat.callbacks.overfitting import CatastrophicOverfitting
+from keras_sat.callbacks.adversarial_images import AdversarialImages
+from keras_sat.callbacks.best_checkpoint import BestCheckpoint
+from keras_sat.callbacks.catastrophic_overfitting import CatastrophicOverfitting
 from keras_sat.callbacks.resume import PREEMPTED
 from keras_sat.callbacks.resume import Resume
-from keras_sat.callbacks.standard import standard
+from keras_sat.callbacks.standard_set import standard
+from keras_sat.callbacks.stop_on_non_finite import StopOnNonFinite
 
 __all__ = [
     "PREEMPTED",

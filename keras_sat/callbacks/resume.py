@@ -11,9 +11,9 @@ from absl import logging
 from keras_sat import checks
 from keras_sat import distribution
 from keras_sat import files
-from keras_sat.callbacks import checkpoints
+from keras_sat.callbacks import training_state
 from keras_sat.callbacks.writer import Writer
-from keras_sat.settings import training_settings
+from keras_sat.training.fingerprint import training_settings
 
 # The exit code of a run that SIGTERM ended after its state was saved: that of
 # a failure which may be gone at the next try, EX_TEMPFAIL.
@@ -110,7 +110,7 @@ class Resume(Writer):
     def _look_for_checkpoint(self, model, dataset, steps_per_epoch):
         self.set_model(model)
         self._settings = training_settings(model)
-        self._found = checkpoints.newest(self.directory, self._settings)
+        self._found = training_state.newest(self.directory, self._settings)
         self._past, self._skip = 0, 0
         if self._found:
             self._skip = self._found.step
@@ -123,7 +123,7 @@ class Resume(Writer):
     def on_train_begin(self, logs=None):
         """Restores the state."""
         if self._found:
-            checkpoints.restore(self.model, self._found)
+            training_state.restore(self.model, self._found)
             self.model.train_function = self._after_skipped_steps(
                 self.model.train_function
             )
@@ -132,7 +132,7 @@ class Resume(Writer):
         """Restores the metrics, which Keras has just reset."""
         self._epoch = epoch
         if self._found and self._skip:
-            checkpoints.restore_metrics(self.model, self._found)
+            training_state.restore_metrics(self.model, self._found)
         self._found = None
 
     def on_train_batch_end(self, batch, logs=None):
@@ -228,7 +228,7 @@ class Resume(Writer):
         raise SystemExit(PREEMPTED)
 
     def _save(self, epoch, step):
-        checkpoints.save(
+        training_state.save(
             self.model,
             self.directory,
             self._settings,

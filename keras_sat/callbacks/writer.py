@@ -5,7 +5,7 @@ import contextlib
 import keras
 
 from keras_sat import distribution
-from keras_sat import writing
+from keras_sat import files
 
 
 class Writer(keras.callbacks.Callback):
@@ -35,7 +35,7 @@ class Writer(keras.callbacks.Callback):
         if not distribution.is_chief(model.distribute_strategy):
             yield None
             return
-        with writing.alone(name, path, inside=name == "directory"):
+        with files.alone(name, path, inside=name == "directory"):
             self.remove_unfinished()
             yield None
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat import preprocessing
 from keras_sat.data import decoding
-from keras_sat.data import operations
+from keras_sat.data import rand_augment
 
 GRAY = (0.299, 0.587, 0.114)
 # Standard deviations and directions of the colors of ImageNet, in RGB.
@@ -126,13 +126,13 @@ class Augmentation:
             changes.append(self._change_colors)
         if self.randaugment:
             changes.append(
-                operations.RandAugment(self.randaugment, self.magnitude)
+                rand_augment.RandAugment(self.randaugment, self.magnitude)
             )
         if self.erasing:
             erase = keras.layers.RandomErasing(
                 factor=(self.erasing,) * 2, data_format="channels_last"
             )
-            changes.append(operations.on_image(erase))
+            changes.append(rand_augment.on_image(erase))
 
         def augment(image, seed):
             if changes:
@@ -189,7 +189,7 @@ class Augmentation:
             mixes.append(keras.layers.CutMix(factor=factor, **last))
         if not mixes:
             return None
-        mixes = [operations.on_batch(layer) for layer in mixes]
+        mixes = [rand_augment.on_batch(layer) for layer in mixes]
 
         def mix(images, labels, seed):
             seeds = tf.random.split(seed, 2)

@@ -1,14 +1,14 @@
 """Classifiers from images in `[0, 1]` to logits, for any activation."""
 
-from keras_sat.models.checkpoints import load_official_checkpoint
+from keras_sat.models.activation_places import activation_sites
+from keras_sat.models.by_name import get
 from keras_sat.models.conversion import convert_activations
 from keras_sat.models.efficientnet import efficientnet
 from keras_sat.models.efficientnet import scaled_efficientnet
-from keras_sat.models.named import get
+from keras_sat.models.official_checkpoints import load_official_checkpoint
 from keras_sat.models.resnet import residual_network
 from keras_sat.models.resnet import resnet
 from keras_sat.models.resnet import resnext
-from keras_sat.models.sites import activation_sites
 from keras_sat.models.wide_resnet import wide_resnet
 
 __all__ = [

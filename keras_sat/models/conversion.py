@@ -8,14 +8,18 @@ from absl import logging
 from keras_sat import activations
 from keras_sat import checks
 from keras_sat.checks import graphs
-from keras_sat.models import sites
+from keras_sat.models import activation_places
 from keras_sat.models.with_activations import WithActivations
 from keras_sat.models.with_activations import six_sigmoids
-from keras_sat.sharing import replace_weights
+from keras_sat.weights.sharing import replace_weights
 
 REPLACE = {
-    "non_smooth": {*sites.NON_SMOOTH},
-    "all": {*sites.NON_SMOOTH, *sites.SMOOTH, "relu_with_gradient_of"},
+    "non_smooth": {*activation_places.NON_SMOOTH},
+    "all": {
+        *activation_places.NON_SMOOTH,
+        *activation_places.SMOOTH,
+        "relu_with_gradient_of",
+    },
 }
 
 
@@ -105,10 +109,13 @@ def _report(conversion, model, converted, print_fn):
     for path, old, new in conversion.replaced:
         print_fn(f"{path}: {old} -> {new}")
     names = conversion.names
-    if sites.name_of(activations.get(conversion.activation)) not in names:
+    if (
+        activation_places.name_of(activations.get(conversion.activation))
+        not in names
+    ):
         missed = [
             path
-            for path, name in sites.activation_sites(converted)
+            for path, name in activation_places.activation_sites(converted)
             if name in names
         ]
         if missed:
@@ -119,7 +126,9 @@ def _report(conversion, model, converted, print_fn):
                 "Build these layers with another activation.",
             )
     left = collections.Counter(
-        name for _, name in sites.activation_sites(model) if name not in names
+        name
+        for _, name in activation_places.activation_sites(model)
+        if name not in names
     )
     kept = ", ".join(f"{count} {name}" for name, count in left.items())
     count = len(conversion.replaced)
@@ -162,13 +171,13 @@ class _Conversion:
                 layers += [clone, *self.after.get(id(clone), [])]
             copy = keras.Sequential(layers, name=model.name)
         else:
-            patterns = sites.hard_patterns(model)
+            patterns = activation_places.hard_patterns(model)
             copy = keras.models.clone_model(
                 model,
                 clone_function=lambda part: self.clone(part, path, patterns),
                 call_function=self.call,
             )
-        copy.dtype_policy = sites.policy(model)
+        copy.dtype_policy = activation_places.policy(model)
         return copy
 
     def call(self, clone, *args, **kwargs):
@@ -206,7 +215,10 @@ class _Conversion:
     def _changes(self, model):
         """Tells if there is something to change in a nested model."""
         return bool(
-            any(name in self.names for _, name in sites.activation_sites(model))
+            any(
+                name in self.names
+                for _, name in activation_places.activation_sites(model)
+            )
             or (self.momentum is not None and _normalizations(model))
             or any(
                 id(part) in self.removed
@@ -216,12 +228,12 @@ class _Conversion:
         )
 
     def _clone(self, part, where, patterns):
-        name = patterns.get(id(part), sites.name_of(part))
+        name = patterns.get(id(part), activation_places.name_of(part))
         if id(part) in self.removed:
             if isinstance(part, graphs.PLAIN):
                 return _copy(part, {**_config(part), "activation": "linear"})
             clone = keras.layers.Identity(
-                name=part.name, dtype=sites.policy(part)
+                name=part.name, dtype=activation_places.policy(part)
             )
             self.position[id(clone)] = 0
             return clone
@@ -235,8 +247,8 @@ class _Conversion:
                 return _copy(part, {**_config(part), **changed})
             return self._composite(part, where)
         inside = [
-            sites.name_of(getattr(owner, attribute))
-            for owner, attribute in sites.inner_sites(part)
+            activation_places.name_of(getattr(owner, attribute))
+            for owner, attribute in activation_places.inner_sites(part)
         ]
         if isinstance(part, graphs.PLAIN) and inside:
             return self._plain(part, where, inside[0])
@@ -251,14 +263,14 @@ class _Conversion:
             whole = type(part).__name__ in ("ReLU", "ReLU6", "Relu6")
             function = six_sigmoids if whole else keras.activations.sigmoid
             clone = keras.layers.Activation(
-                function, name=part.name, dtype=sites.policy(part)
+                function, name=part.name, dtype=activation_places.policy(part)
             )
         else:
             self._note(where, name)
             clone = activations.layer(
-                self.activation, part.name, sites.policy(part)
+                self.activation, part.name, activation_places.policy(part)
             )
-        _, position = sites.hard_swish(part)
+        _, position = activation_places.hard_swish(part)
         self.position[id(clone)] = position or 0
         return clone
 
@@ -276,7 +288,7 @@ class _Conversion:
             clone = _copy(part, {**config, "activation": "linear"})
             own = f"{part.name}_activation"
             self.after[id(clone)] = [
-                activations.layer(new, own, sites.policy(part))
+                activations.layer(new, own, activation_places.policy(part))
             ]
             return clone
         return _copy(part, config)
@@ -291,16 +303,18 @@ class _Conversion:
             name=part.name,
         )
         self.wrapped.add(id(clone))
-        for owner, attribute in sites.inner_sites(part):
-            old = sites.name_of(getattr(owner, attribute))
+        for owner, attribute in activation_places.inner_sites(part):
+            old = activation_places.name_of(getattr(owner, attribute))
             if old in self.names:
-                inside = sites.inner_path(part, owner, attribute)
+                inside = activation_places.inner_path(part, owner, attribute)
                 self._note(f"{where}{inside}", old)
         return clone
 
     def _note(self, where, old):
         new = activations.get(self.activation)
-        name = sites.name_of(new) or getattr(new, "__name__", repr(new))
+        name = activation_places.name_of(new) or getattr(
+            new, "__name__", repr(new)
+        )
         self.replaced.append((where, old, name))
 
     def give_weights(self, share):
@@ -310,7 +324,7 @@ class _Conversion:
                 continue
             if graphs.is_graph(source) and id(source) not in self.whole:
                 continue
-            if sites.name_of(source) in self.names:
+            if activation_places.name_of(source) in self.names:
                 continue
             own = clone.weights
             if id(clone) in self.wrapped:

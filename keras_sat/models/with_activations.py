@@ -3,7 +3,7 @@
 import keras
 
 from keras_sat import activations
-from keras_sat.models import sites
+from keras_sat.models import activation_places
 
 register = keras.saving.register_keras_serializable("keras_sat")
 
@@ -42,8 +42,8 @@ class WithActivations(keras.layers.Layer):
             self.layer(keras.tree.map_shape_structure(_symbol, input_shape))
         # Not by setattr, which would track these variables a second time.
         vars(self)["original_weights"] = self.layer.weights
-        for owner, attribute in list(sites.inner_sites(self.layer)):
-            name = sites.name_of(getattr(owner, attribute))
+        for owner, attribute in list(activation_places.inner_sites(self.layer)):
+            name = activation_places.name_of(getattr(owner, attribute))
             if name in self.names:
                 self._replace(owner, attribute, name)
         for inner in self.layer._flatten_layers():
@@ -53,7 +53,7 @@ class WithActivations(keras.layers.Layer):
                 inner.momentum = self.momentum
 
     def _replace(self, owner, attribute, name):
-        dtype = sites.policy(owner)
+        dtype = activation_places.policy(owner)
         if name == "hard_sigmoid":
             new = keras.layers.Activation("sigmoid", dtype=dtype)
         else:

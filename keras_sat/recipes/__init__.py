@@ -12,7 +12,7 @@ from keras_sat.recipes.imagenet import imagenet_light
 from keras_sat.recipes.imagenet import imagenet_modern
 from keras_sat.recipes.imagenet import imagenet_resnet
 from keras_sat.recipes.recipe import Recipe
-from keras_sat.recipes.training import train
+from keras_sat.recipes.training_run import train
 
 NAMED = {
     recipe.__name__: recipe

@@ -8,13 +8,13 @@ from keras_sat import checks
 from keras_sat import config
 from keras_sat import schedules
 from keras_sat.attacks import PGD
-from keras_sat.batch_statistics import STATISTICS
 from keras_sat.data.augmentation import Augmentation
-from keras_sat.models import named
-from keras_sat.objectives import TRADES
-from keras_sat.objectives import AdversarialTraining
-from keras_sat.objectives import CrossEntropy
-from keras_sat.sat_model import SATModel
+from keras_sat.models import by_name
+from keras_sat.predictions.batch_statistics import STATISTICS
+from keras_sat.training.objectives import TRADES
+from keras_sat.training.objectives import AdversarialTraining
+from keras_sat.training.objectives import CrossEntropy
+from keras_sat.training.sat_model import SATModel
 
 OPTIMIZERS = ("adamw", "sgd")
 DECAYS = ("cosine", "exponential", "step")
@@ -120,7 +120,7 @@ class Recipe(config.Config):
     augmentation: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        named.builder("network", self.network)
+        by_name.builder("network", self.network)
         checks.lookup("optimizer", self.optimizer, dict.fromkeys(OPTIMIZERS))
         checks.lookup("decay", self.decay, dict.fromkeys(DECAYS))
         checks.lookup("attack_statistics", self.attack_statistics, STATISTICS)
@@ -200,7 +200,7 @@ class Recipe(config.Config):
             shape = (self.image_size, self.image_size, 3)
             defaults = {"activation": self.activation, "input_shape": shape}
             options = defaults | self.network_options | options
-            classifier = named.builder("network", self.network)(**options)
+            classifier = by_name.builder("network", self.network)(**options)
         objective = AdversarialTraining()
         if self.trades_beta:
             objective = TRADES(beta=self.trades_beta)

@@ -1,4 +1,1 @@
-"""The variables of a network, and what is made of them."""
-
-from keras_sat.weights.decay import kernels as kernels
-from keras_sat.weights.decay import penalty as penalty
+"""The variables of a network: shared, averaged and decayed."""

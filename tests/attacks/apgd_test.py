@@ -6,9 +6,9 @@ from absl.testing import parameterized
 
 from keras_sat.attacks import APGD
 from keras_sat.attacks import PGD
-from keras_sat.attacks import compiled
 from keras_sat.attacks import losses
-from keras_sat.attacks.attack import fold_in
+from keras_sat.attacks.compiled import compiled
+from keras_sat.attacks.seeds import fold_in
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase

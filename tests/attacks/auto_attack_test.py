@@ -14,9 +14,9 @@ from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
-from keras_sat.attacks import compiled
-from keras_sat.attacks import on_survivors
 from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.compiled import compiled
+from keras_sat.attacks.compiled import on_survivors
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase

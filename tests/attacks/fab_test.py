@@ -5,8 +5,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat.attacks import FAB
-from keras_sat.attacks import compiled
 from keras_sat.attacks import norms
+from keras_sat.attacks.compiled import compiled
 from keras_sat.attacks.fab import to_hyperplane
 from tests.attacks import problems
 from tests.attacks.problems import Linear

@@ -1,5 +1,3 @@
-import pathlib
-
 import keras
 import numpy as np
 import pytest
@@ -8,17 +6,16 @@ from absl.testing import parameterized
 
 import keras_sat
 from keras_sat.attacks import losses
-from keras_sat.attacks.attack import inference
 from keras_sat.models import load_official_checkpoint
 from keras_sat.models import residual_network
+from keras_sat.predictions.inference import inference
 from tests.attacks import problems
+from tests.test_case import FIXTURES
 from tests.test_case import PASS
 from tests.test_case import ROUNDING
 from tests.test_case import TestCase
 
 pytestmark = pytest.mark.numeric
-
-FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 
 
 def linear_model(dimension=12, value_range=(0.0, 1.0)):

@@ -1,14 +1,11 @@
 """What the tests of attacks share: classifiers to attack, and measurements."""
 
-import pathlib
-
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tests.test_case import FIXTURES
 from tests.test_case import TestCase
-
-FIXTURES = pathlib.Path(__file__).parent.parent / "fixtures"
 
 
 class Linear:

@@ -7,8 +7,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat.attacks import Square
-from keras_sat.attacks import compiled
 from keras_sat.attacks import norms
+from keras_sat.attacks.compiled import compiled
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import keras_sat
-from keras_sat import averaging
+from keras_sat.weights import averaging
 from tests.test_case import TestCase
 
 BOTH = parameterized.named_parameters(("plain", False), ("averaged", True))

@@ -6,9 +6,9 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import keras_sat
-from keras_sat import diagnostics
 from keras_sat.checks import classifiers
 from keras_sat.checks import graphs
+from keras_sat.evaluation import diagnostics
 from tests.test_case import TestCase
 from tests.test_case import available
 

@@ -14,7 +14,7 @@ from keras_sat import SATModel
 from keras_sat import activation_sites
 from keras_sat import convert_activations
 from keras_sat.activations import ParametricSoftplus
-from keras_sat.models import sites
+from keras_sat.models import activation_places
 from keras_sat.models.with_activations import WithActivations
 from tests.test_case import PASS
 from tests.test_case import TestCase
@@ -185,7 +185,7 @@ class SitesTest(TestCase):
 
 
 class ConvertActivationsTest(TestCase):
-    def assert_smooth(self, model, names=sites.NON_SMOOTH):
+    def assert_smooth(self, model, names=activation_places.NON_SMOOTH):
         found = [site for site in activation_sites(model) if site[1] in names]
         self.assertEqual(found, [])
 
@@ -204,7 +204,9 @@ class ConvertActivationsTest(TestCase):
     @parameterized.parameters(mobile, with_block)
     def test_only_what_was_replaced_is_gone(self, build):
         model = convert_activations(build(), smooth_gates=True)
-        self.assert_smooth(model, [*sites.NON_SMOOTH, "hard_sigmoid"])
+        self.assert_smooth(
+            model, [*activation_places.NON_SMOOTH, "hard_sigmoid"]
+        )
         self.assertEmpty(relus(model))
         self.assertNotEmpty(relus(build()))
 

@@ -9,18 +9,17 @@ from absl.testing import parameterized
 
 from keras_sat import activations
 from keras_sat import models
-from keras_sat.models import checkpoints
+from keras_sat.models import official_checkpoints
 from keras_sat.models.efficientnet import VARIANTS
 from keras_sat.models.efficientnet import scale
 from tests.models import reference
+from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 from tests.test_case import logits_of
 
 pytestmark = pytest.mark.numeric
 
-COUNTS = json.loads(
-    (reference.FIXTURES / "param_counts_efficientnet.json").read_text()
-)
+COUNTS = json.loads((FIXTURES / "param_counts_efficientnet.json").read_text())
 LARGE = ("b5", "b6", "b7", "b8", "l1", "l2")
 SHORTCUTS = (2, 4, 6, 7, 9, 10, 12, 13, 14)
 
@@ -52,7 +51,9 @@ class ParameterCountTest(TestCase):
         self.assertEqual(trainable, count["trainable"])
         self.assertEqual(model.count_params(), count["total"])
         self.assertLen(model.weights, count["n_vars"])
-        self.assertLen(checkpoints.variable_names(model), count["n_vars"])
+        self.assertLen(
+            official_checkpoints.variable_names(model), count["n_vars"]
+        )
         self.assertEqual(model.get_layer("dropout").rate, count["dropout"])
         size = VARIANTS[variant][2]
         self.assertEqual(size, count["resolution"])
@@ -110,7 +111,7 @@ class OfficialCodeTest(TestCase):
     def test_training_is_equal(self):
         model = reference.tiny_efficientnet()
         expected = reference.arrays("efficientnet_tiny_w025_64_trainmode")
-        names = checkpoints.variable_names(model)
+        names = official_checkpoints.variable_names(model)
         logits, loss, inputs, gradients = reference.train_mode(
             model, expected["images"], expected["labels"]
         )

@@ -15,12 +15,12 @@ from absl.testing import parameterized
 from keras_sat import SATModel
 from keras_sat import activation_sites
 from keras_sat import convert_activations
-from keras_sat.models import sites
+from keras_sat.models import activation_places
 from tests.test_case import TestCase
 
 KINKS = ("Relu", "Relu6", "LeakyRelu", "Selu")
 WORK = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "MaxPool", "AvgPool")
-NOT_SMOOTH = {*sites.NON_SMOOTH, "hard_sigmoid"}
+NOT_SMOOTH = {*activation_places.NON_SMOOTH, "hard_sigmoid"}
 
 # Names, sizes of the images, and their activation where they have one only.
 APPLICATIONS = (

@@ -1,14 +1,11 @@
 """The fixtures that were made with the official code, and their models."""
 
-import pathlib
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_sat import models
-
-FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
+from tests.test_case import FIXTURES
 
 
 def arrays(name):

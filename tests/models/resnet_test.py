@@ -10,17 +10,16 @@ from absl.testing import parameterized
 from keras_sat import activations
 from keras_sat import models
 from keras_sat.models import blocks
-from keras_sat.models import checkpoints
+from keras_sat.models import official_checkpoints
 from tests.models import reference
+from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 from tests.test_case import logits_of
 from tests.test_case import roundings
 
 pytestmark = pytest.mark.numeric
 
-COUNTS = json.loads(
-    (reference.FIXTURES / "param_counts_resnet.json").read_text()
-)
+COUNTS = json.loads((FIXTURES / "param_counts_resnet.json").read_text())
 LARGE = {
     name
     for name, count in COUNTS.items()
@@ -80,7 +79,9 @@ class ParameterCountTest(TestCase):
         self.assertLen(model.weights, count["n_vars"])
         roots = [w for w in model.weights if w.name == "root"]
         self.assertLen(roots, count["n_smoothrelu_beta"])
-        self.assertLen(checkpoints.variable_names(model), count["n_vars"])
+        self.assertLen(
+            official_checkpoints.variable_names(model), count["n_vars"]
+        )
 
     @parameterized.parameters(*sorted(set(COUNTS) - LARGE))
     def test_equals_the_official_count(self, name):
@@ -126,7 +127,7 @@ class OfficialCodeTest(TestCase):
     def test_training_is_equal(self):
         model = reference.tiny_resnet()
         expected = reference.arrays("resnet_tiny_silu_64_trainmode")
-        names = checkpoints.variable_names(model)
+        names = official_checkpoints.variable_names(model)
         before = {w.path: w.numpy() for w in model.weights}
         logits, loss, inputs, gradients = reference.train_mode(
             model, expected["images"], expected["labels"]

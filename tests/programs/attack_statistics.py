@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 import keras_sat
-from keras_sat import stale_statistics
-from keras_sat.attacks.attack import inference
+from keras_sat.predictions.inference import inference
+from keras_sat.training import stale_statistics
 
 ATTACK = keras_sat.PGD(
     epsilon=0.05, step_size=0.02, steps=2, random_start=False

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_sat
-from keras_sat.evaluation import evaluate_robustness
+from keras_sat.evaluation.robustness import evaluate_robustness
 from tests.attacks.problems import Linear
 
 parser = argparse.ArgumentParser()

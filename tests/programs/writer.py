@@ -3,7 +3,7 @@
 import argparse
 import signal
 
-from keras_sat import writing
+from keras_sat import files
 
 parser = argparse.ArgumentParser()
 parser.add_argument("paths", nargs="*")
@@ -17,7 +17,7 @@ def write_to(paths):
         signal.pause()
         return
     path = paths[0]
-    with writing.alone("path", path.rstrip("/"), inside=path.endswith("/")):
+    with files.alone("path", path.rstrip("/"), inside=path.endswith("/")):
         write_to(paths[1:])
 
 

@@ -1,0 +1,19 @@
+"""One machine to many: strategies, accelerators, and XLA."""
+
+from keras_sat.distribution.strategies import current_strategy
+from keras_sat.distribution.strategies import has_accelerator
+from keras_sat.distribution.strategies import is_chief
+from keras_sat.distribution.strategies import on_any_worker
+from keras_sat.distribution.strategies import several_workers
+from keras_sat.distribution.strategies import strategy
+from keras_sat.distribution.strategies import wait_for_workers
+
+__all__ = [
+    "current_strategy",
+    "has_accelerator",
+    "is_chief",
+    "on_any_worker",
+    "several_workers",
+    "strategy",
+    "wait_for_workers",
+]

@@ -1,0 +1,177 @@
+"""One machine to many: choosing a strategy, and what is known of one."""
+
+import json
+import os
+
+import tensorflow as tf
+from absl import logging
+
+from keras_sat import checks
+
+KINDS = ("auto", "tpu", "workers", "slurm", "gpus", "one")
+
+
+def strategy(kind="auto", devices=None, tpu=None):
+    """The `tf.distribute` strategy for the hardware that is there.
+
+    `"auto"` takes the first that applies: a TPU, the workers that the
+    environment variable `TF_CONFIG` lists, several GPUs, one device. What it
+    chose is logged. Build the network, `SATModel` and what is given to
+    `compile` in its `scope()`; call it before anything else of TensorFlow.
+
+    Args:
+        kind: str. `"auto"`, `"tpu"`, `"workers"` (from `TF_CONFIG`), `"slurm"`
+            (workers from SLURM's variables), `"gpus"` (those of this machine)
+            or `"one"`. Defaults to `"auto"`.
+        devices: list of str. Devices of this machine to mirror the model on,
+            like `["GPU:0", "GPU:1"]`. Only for `"auto"` and `"gpus"`.
+            Defaults to all GPUs.
+        tpu: str. Name or address of the TPU. Only for `"auto"` and `"tpu"`.
+            Defaults to the local one.
+
+    Returns:
+        `tf.distribute.Strategy`.
+
+    Raises:
+        ValueError: If `kind` is unknown, if there is no such hardware, or if
+            `TF_CONFIG` cannot be used.
+
+    Example:
+
+    ```python
+    with keras_sat.strategy().scope():
+        model = keras_sat.SATModel(keras_sat.resnet(50, activation="silu"))
+    model.fit(train_ds)
+    ```
+    """
+    if kind not in KINDS:
+        checks.refuse("kind", f"be one of {list(KINDS)}", kind)
+    if devices and kind not in ("auto", "gpus"):
+        checks.refuse("kind", "be 'auto' or 'gpus' with `devices`", kind)
+    if tpu and kind not in ("auto", "tpu"):
+        checks.refuse("kind", "be 'auto' or 'tpu' with `tpu`", kind)
+    if kind == "auto":
+        kind = "gpus" if devices else _kind(tpu)
+    chosen = _build(kind, devices, tpu)
+    logging.info(
+        "Strategy %r: %s with %d replica(s).",
+        kind,
+        type(chosen).__name__,
+        chosen.num_replicas_in_sync,
+    )
+    return chosen
+
+
+def _kind(tpu):
+    if (
+        tpu
+        or "TPU_NAME" in os.environ
+        or tf.config.list_physical_devices("TPU")
+    ):
+        return "tpu"
+    if "TF_CONFIG" in os.environ:
+        return "workers"
+    gpus = tf.config.list_physical_devices("GPU")
+    return "gpus" if len(gpus) > 1 else "one"
+
+
+def _build(kind, devices, tpu):
+    resolvers = tf.distribute.cluster_resolver
+    if kind == "tpu":
+        name = tpu or os.environ.get("TPU_NAME", "local")
+        resolver = resolvers.TPUClusterResolver.connect(name)
+        return tf.distribute.TPUStrategy(resolver)
+    if kind == "slurm":
+        resolver = resolvers.SlurmClusterResolver()
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    if kind == "workers":
+        _check_workers(os.environ.get("TF_CONFIG", ""))
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if kind == "gpus":
+        if not devices and not tf.config.list_physical_devices("GPU"):
+            described = checks.Described("'gpus' on a machine without a GPU")
+            checks.refuse("kind", "name hardware that is there", described)
+        return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.get_strategy()
+
+
+def _check_workers(value):
+    expected = (
+        "be JSON like "
+        '{"cluster": {"worker": ["host:port", ...]}, '
+        '"task": {"type": "worker", "index": 0}}'
+    )
+    try:
+        config = json.loads(value)
+        addresses = config["cluster"][config["task"]["type"]]
+        index = int(config["task"]["index"])
+    except (ValueError, KeyError, TypeError):
+        checks.refuse("TF_CONFIG", expected, value)
+    if not 0 <= index < len(addresses):
+        checks.refuse("TF_CONFIG", expected, value, "There is no such index.")
+    everyone = [a for job in config["cluster"].values() for a in job]
+    if len(set(everyone)) < len(everyone):
+        checks.refuse("TF_CONFIG", expected, value, "Two addresses are equal.")
+
+
+def current_strategy(model):
+    """The strategy that a model was built under, else the current one.
+
+    Args:
+        model: `keras.Model`, or function.
+
+    Raises:
+        ValueError: If the model was built under one strategy, and another one
+            is current.
+    """
+    current = tf.distribute.get_strategy()
+    strategy = getattr(model, "distribute_strategy", None) or current
+    if tf.distribute.has_strategy() and strategy is not current:
+        checks.refuse(
+            "model",
+            "be used in the scope of the strategy it was built in, or in none",
+            checks.Described(
+                f"a model of a {type(strategy).__name__} in the scope of a "
+                f"{type(current).__name__}"
+            ),
+        )
+    return strategy
+
+
+def has_accelerator():
+    """Tells if TensorFlow sees a GPU or a TPU."""
+    return any(map(tf.config.list_logical_devices, ("GPU", "TPU")))
+
+
+def several_workers(strategy):
+    """Whether `strategy` spans several processes that run the same program."""
+    return (
+        isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        and strategy.cluster_resolver is not None
+        and bool(strategy.cluster_resolver.cluster_spec().as_dict())
+    )
+
+
+def is_chief(strategy):
+    """Whether this process is the one that writes files."""
+    if not several_workers(strategy):
+        return True
+    resolver = strategy.cluster_resolver
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return resolver.task_id == 0
+
+
+def on_any_worker(strategy, flag):
+    """Whether `flag` is true on at least one worker; all have to ask."""
+    if not several_workers(strategy):
+        return flag
+    values = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant(float(flag))
+    )
+    return bool(strategy.reduce("SUM", values, axis=None) > 0)
+
+
+def wait_for_workers(strategy):
+    """Returns when all workers have come here."""
+    on_any_worker(strategy, False)

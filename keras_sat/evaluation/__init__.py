@@ -1,0 +1,15 @@
+"""How robust a classifier is, and reasons to doubt the number."""
+
+from keras_sat.evaluation.curves import convergence_curve
+from keras_sat.evaluation.curves import robustness_curve
+from keras_sat.evaluation.report import Finding
+from keras_sat.evaluation.report import RobustnessReport
+from keras_sat.evaluation.robustness import evaluate_robustness
+
+__all__ = [
+    "Finding",
+    "RobustnessReport",
+    "convergence_curve",
+    "evaluate_robustness",
+    "robustness_curve",
+]

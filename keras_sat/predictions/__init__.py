@@ -1,0 +1,1 @@
+"""The predictions of a classifier: logits, gradients and classes."""

@@ -1,0 +1,423 @@
+"""Each diagnostic on a model built to trigger it, and all on sound ones."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import parameterized
+
+from keras_sat import data
+from keras_sat.attacks import APGD
+from keras_sat.attacks import PGD
+from keras_sat.attacks import Square
+from keras_sat.attacks import losses
+from keras_sat.attacks.compiled import compiled
+from keras_sat.evaluation import diagnostics
+from keras_sat.evaluation.report import wilson_interval
+from keras_sat.predictions.inference import inference
+from tests.attacks import problems
+from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
+
+
+def survivors(model, images, labels, attack):
+    """Which images are classified right and withstand the attack."""
+    predict = inference(model)
+    adversarial = compiled(attack, predict)(images, labels, (0, 1))
+    return np.all(
+        [np.argmax(predict(x), -1) == labels for x in (images, adversarial)], 0
+    )
+
+
+def subject(model, images, labels, attack, **changes):
+    """What an evaluation by one attack gives to the diagnostics."""
+    return diagnostics.Subject(
+        **{
+            "predict": inference(model),
+            "images": tf.constant(images, tf.float32),
+            "labels": tf.constant(labels, tf.int32),
+            "withstood": survivors(model, images, labels, attack),
+            "epsilon": attack.epsilon,
+            "norm": attack.norm,
+            "value_range": attack.value_range,
+            "seed": tf.constant([0, 1]),
+        }
+        | changes
+    )
+
+
+def found(subject):
+    """From the name of each warning to what was observed."""
+    curves = {"steps": subject.accuracy_by_steps()}
+    warnings = diagnostics.find_warnings(subject, curves)
+    return {warning.name: warning.found for warning in warnings}
+
+
+def linear(epsilon=0.05):
+    """A linear model with images, and an attack that breaks some."""
+    problem = problems.Linear(5)
+    attack = APGD(epsilon=epsilon, steps=10)
+    return problem.model, problem.images, problem.labels, attack
+
+
+@tf.custom_gradient
+def quantised(x):
+    """Few levels, with a gradient of 0."""
+    return tf.round(8 * x) / 8, tf.zeros_like
+
+
+class SoundModelTest(TestCase):
+    @parameterized.parameters(("linf", 0.1), ("l2", 0.6))
+    def test_a_network_trained_for_a_moment_gives_no_warning(
+        self, norm, radius
+    ):
+        keras.utils.set_random_seed(0)
+        train, test = data.digits(64, image_size=8)
+        layers = keras.layers
+        model = keras.Sequential(
+            [
+                keras.Input((8, 8, 3)),
+                layers.Conv2D(16, 3, strides=2),
+                layers.BatchNormalization(),
+                layers.Activation("relu"),
+                layers.Flatten(),
+                layers.Dense(32, activation="relu"),
+                layers.Dense(10),
+            ]
+        )
+        for step, (images, labels) in enumerate(train.repeat(8)):
+            if not step:
+                model.compile(
+                    keras.optimizers.Adam(3e-3),
+                    keras.losses.SparseCategoricalCrossentropy(True),
+                )
+            model.train_on_batch(images, labels)
+        images, labels = next(iter(test.unbatch().batch(64)))
+        attack = APGD(
+            epsilon=radius, norm=norm, loss="dlr", target_classes=9, steps=30
+        )
+        # So confident that the cross-entropy is flat.
+        confident = keras.Sequential([model, layers.Rescaling(100.0)])
+        for network in (model, confident):
+            case = subject(network, images, labels, attack)
+            self.assertGreater(np.mean(case.right), 0.9)
+            self.assertBetween(np.mean(case.withstood), 0.05, 0.8)
+            self.assertEqual(found(case), {})
+
+    @parameterized.parameters("linf", "l2")
+    def test_a_linear_model_gives_no_warning_from_any_diagnostic(self, norm):
+        problem = problems.Linear(5, batch=1200)
+        epsilon = problem.epsilons(norm)[1]
+        images, labels = problem.images, problem.labels
+        dlr = {"loss": "dlr", "target_classes": 4}
+        attacks = (
+            APGD(epsilon=epsilon, norm=norm, steps=20, **dlr),
+            Square(epsilon=epsilon, norm=norm, queries=200),
+        )
+        outcomes = np.full(len(labels), 2)
+        for i in (1, 0):
+            left = survivors(problem.model, images, labels, attacks[i])
+            outcomes[~left] = i
+        self.assertBetween(np.mean(outcomes == 2), 0.2, 0.8)
+        self.assertIsNone(
+            diagnostics.black_box_beats_white_box(
+                outcomes, [attack.label for attack in attacks]
+            )
+        )
+        self.assertIsNone(diagnostics.few_images(np.mean(outcomes == 2), 1200))
+        self.assertIsNone(diagnostics.images_out_of_range(0.0, 0))
+        case = subject(problem.model, images[:64], labels[:64], attacks[0])
+        self.assertEqual(found(case), {})
+
+
+class PredictionTest(TestCase):
+    def test_randomised_predictions(self):
+        model, images, labels, attack = linear()
+
+        def noisy(x):
+            return model(x + tf.random.normal(tf.shape(x), stddev=0.01))
+
+        names = found(subject(noisy, images, labels, attack))
+        self.assertRegex(
+            names["randomised_predictions"], r"differ by up to 0\.\d+"
+        )
+        self.assertNotIn("batch_statistics", names)
+        case = subject(noisy, images, labels, attack, averaged=True)
+        self.assertNotIn("randomised_predictions", found(case))
+
+    def test_softmax_outputs_given_as_logits(self):
+        model, images, labels, attack = linear()
+        probabilities = keras.Sequential([model, keras.layers.Softmax()])
+
+        class Subclassed(keras.Model):
+            def call(self, x):
+                return tf.nn.softmax(model(x))
+
+        for wrapped in (lambda x: probabilities(x), Subclassed()):
+            case = subject(wrapped, images, labels, attack)
+            self.assertIn("probabilities_as_logits", found(case))
+
+    def test_batch_normalization_in_training_mode(self):
+        model, images, labels = self.tiny_classifier()
+        normalization = model.get_layer("normalization")
+        # The moving statistics do not change, as if each call were the first.
+        normalization.momentum = 1.0
+        attack = PGD(epsilon=0.01)
+        case = subject(
+            lambda x: model(x, training=True), images, labels, attack
+        )
+        names = found(case)
+        self.assertIn("batch_statistics", names)
+        self.assertNotIn("randomised_predictions", names)
+        self.assertNotIn(
+            "batch_statistics", found(subject(model, images, labels, attack))
+        )
+
+
+class GradientTest(TestCase):
+    def test_zero_gradients(self):
+        model, images, labels, attack = linear()
+        bright = images.mean((1, 2, 3)) > np.quantile(
+            images.mean((1, 2, 3)), 0.7
+        )
+        threshold = images.mean((1, 2, 3))[bright].min()
+
+        def partly(x):
+            masked = tf.reduce_mean(x, [1, 2, 3]) >= threshold
+            return tf.where(masked[:, None], model(quantised(x)), model(x))
+
+        share = f"margin on {bright.mean():.1%}"
+        self.assertIn(
+            share,
+            found(subject(partly, images, labels, attack))["zero_gradients"],
+        )
+
+    def test_no_gradients_at_all_are_zero_gradients(self):
+        model, images, labels, _ = linear()
+        attack = Square(epsilon=0.05, queries=50)
+
+        def opaque(x):
+            return model(tf.cast(tf.cast(16 * x, tf.int32), tf.float32) / 16)
+
+        names = found(subject(opaque, images, labels, attack))
+        self.assertIn("margin on 100.0%", names["zero_gradients"])
+
+    def test_a_flat_cross_entropy_that_hid_something(self):
+        _, images, labels, _ = linear()
+        confident = problems.Linear(5, scale=3000.0).model
+        names = {}
+        for loss in ("cross_entropy", "dlr"):
+            attack = PGD(epsilon=0.05, step_size=0.01, loss=loss)
+            names[loss] = found(subject(confident, images, labels, attack))
+        self.assertRegex(
+            names["cross_entropy"]["zero_gradients"],
+            r"cross-entropy is 0 on [1-9].*margin on 0.0%",
+        )
+        self.assertEqual(names["dlr"], {})
+
+    def test_non_finite_gradients(self):
+        model, images, labels, attack = linear()
+        images[:10, 0, 0] = 0.0
+
+        def rooted(x):
+            return model(x) + 0.01 * tf.sqrt(x[:, 0, 0]) * tf.one_hot(0, 5)
+
+        names = found(subject(rooted, images, labels, attack))
+        self.assertIn("on 25.0% of", names["non_finite_gradients"])
+        self.assertNotIn("zero_gradients", names)
+
+
+class StrengthTest(TestCase):
+    def test_a_black_box_attack_that_beats_the_white_box_ones(self):
+        model, images, labels, _ = linear()
+        attacks = APGD(epsilon=0.1, steps=5), Square(epsilon=0.1, queries=300)
+        labels_of_attacks = [attack.label for attack in attacks]
+
+        def masked(x):
+            return model(quantised(x))
+
+        labels = np.argmax(masked(images), -1)
+        after = [survivors(masked, images, labels, a) for a in attacks]
+        outcomes = np.where(after[0], np.where(after[1], 2, 1), 0)
+        share = np.mean(after[0] & ~after[1])
+        self.assertGreater(share, 0.1)
+        warning = diagnostics.black_box_beats_white_box(
+            outcomes, labels_of_attacks
+        )
+        self.assertIn(f"Square broke {share:.2%}", warning.found)
+
+    @parameterized.parameters(
+        (["PGD-10", "Square"], 2, True),
+        (["PGD-10", "Square", "Square #2"], 2, True),
+        (["Square", "PGD-10", "Square #2"], 2, True),
+        (["PGD-10", "FAB", "Square"], 2, False),
+        (["Square", "PGD-10"], 2, False),
+        (["Square", "Square #2"], 2, False),
+        (["PGD-10", "Square"], 1, False),
+    )
+    def test_only_what_comes_after_gradient_attacks_counts(
+        self, attacks, count, warns
+    ):
+        outcomes = np.full(100, len(attacks))
+        broken = 2 if attacks[-1] == "Square #2" else attacks.index("Square")
+        if not warns and attacks[1] == "FAB":
+            broken = 1
+        outcomes[:count] = broken
+        warning = diagnostics.black_box_beats_white_box(outcomes, attacks)
+        self.assertEqual(warning is not None, warns)
+
+    def test_more_steps_still_lower_the_accuracy(self):
+        model, images, labels, attack = linear()
+        weak = PGD(epsilon=0.05, steps=2, step_size=0.005)
+        strong = survivors(model, images, labels, attack)
+        case = subject(model, images, labels, weak)
+        fall = np.mean(case.withstood & ~strong)
+        self.assertGreater(fall, 0.1)
+        names = found(case)
+        self.assertEqual(list(names), ["not_converged"])
+        self.assertIn(f"breaks {fall:.1%}", names["not_converged"])
+
+    @parameterized.parameters("linf", "l2")
+    def test_robust_at_a_huge_epsilon(self, norm):
+        model, images, labels, _ = linear()
+        attack = APGD(epsilon=0.01, norm=norm, steps=5)
+
+        @tf.custom_gradient
+        def mirrored(x):
+            return x, tf.negative
+
+        def reversed_gradient(x):
+            return model(mirrored(x))
+
+        names = found(subject(reversed_gradient, images, labels, attack))
+        radius = "0.5" if norm == "linf" else "2"
+        self.assertRegex(
+            names["robust_at_huge_epsilon"], rf"at epsilon {radius}\."
+        )
+        self.assertNotIn("zero_gradients", names)
+
+    def test_robust_to_one_step_but_not_to_several(self):
+        epsilon = 0.1
+        generator = np.random.default_rng(0)
+        signs = generator.choice([-1.0, 1.0], (4, 4, 1)).astype("float32")
+        images = generator.uniform(0.3, 0.7, (40, 4, 4, 1)).astype("float32")
+
+        def periods(x):
+            return tf.reduce_mean(x * signs, [1, 2, 3]) / epsilon
+
+        # A whole step leads to the next peak, past the valley.
+        rest = np.round(periods(images)) - periods(images)
+        images += epsilon * np.reshape(rest, (-1, 1, 1, 1)) * signs
+
+        def wavy(x):
+            wave = tf.cos(2 * np.pi * periods(x))
+            return tf.stack([wave, tf.zeros_like(wave)], -1)
+
+        labels = np.zeros(40, "int32")
+        attack = PGD(epsilon=epsilon, steps=20, step_size=0.02)
+        names = found(subject(wavy, images, labels, attack))
+        self.assertEqual(
+            names,
+            {
+                "catastrophic_overfitting": "100.0% accuracy after one step, "
+                "0.0% after ten."
+            },
+        )
+
+
+class ImagesTest(TestCase):
+    def test_images_outside_the_range(self):
+        warning = diagnostics.images_out_of_range(0.03, 4)
+        self.assertEqual(warning.name, "images_out_of_range")
+        self.assertIn(
+            "4 images leave `value_range` by up to 0.03", str(warning)
+        )
+        self.assertIsNone(diagnostics.images_out_of_range(1e-6, 4))
+
+    @parameterized.parameters(0.0, 0.1, 0.5, 0.93, 1.0)
+    def test_fewer_images_than_the_interval_needs(self, share):
+        count = diagnostics.images_needed(share)
+        low, high = wilson_interval(share, count)
+        self.assertLessEqual(high - low, 0.06)
+        low, high = wilson_interval(share, count - 1)
+        self.assertGreater(high - low, 0.06)
+        self.assertIsNone(diagnostics.few_images(share, count))
+        warning = diagnostics.few_images(share, count - 1)
+        self.assertRegex(
+            warning.found,
+            rf"^The 95% interval of {count - 1} images.*; {count} would",
+        )
+
+
+class SubjectTest(TestCase):
+    def test_curves_are_those_of_the_closed_form(self):
+        problem = problems.Linear(5)
+        labels = problem.labels.copy()
+        labels[:4] = (labels[:4] + 1) % 5
+        epsilon = problem.epsilons("linf")[1]
+        case = subject(
+            problem.model, problem.images, labels, PGD(epsilon=epsilon)
+        )
+        distances = problem.distances("linf")
+        curve = case.accuracy_by_epsilon()
+        self.assertEqual(
+            list(curve), [k * epsilon for k in (0, 0.25, 0.5, 1, 2, 4)]
+        )
+        for radius, accuracy in curve.items():
+            expected = np.mean(
+                (distances > radius) & (labels == problem.labels)
+            )
+            self.assertAllClose(accuracy, expected, atol=1 / 40)
+        self.assertEqual(list(case.accuracy_by_steps()), [1, 2, 5, 10, 20, 50])
+
+    def test_a_radius_beyond_the_range_is_left_out(self):
+        model, images, labels, _ = linear()
+        curve = subject(model, images, labels, PGD(epsilon=0.3))
+        self.assertAllClose(
+            list(curve.accuracy_by_epsilon()), [0, 0.075, 0.15, 0.3, 0.6]
+        )
+
+    def test_the_model_sees_no_more_images_than_a_batch(self):
+        model, images, labels, attack = linear()
+        sizes = []
+
+        def watched(x):
+            note = tf.numpy_function(
+                lambda x: sizes.append(len(x)) or np.int32(0), [x], tf.int32
+            )
+            with tf.control_dependencies([note]):
+                return model(tf.identity(x))
+
+        case = subject(model, images, labels, attack)
+        parts = subject(
+            watched,
+            images,
+            labels,
+            attack,
+            withstood=case.withstood,
+            batch_size=16,
+        )
+        sizes.clear()
+        self.assert_same_up_to_rounding(parts.outputs(), case.outputs())
+        for loss in (losses.cross_entropy, losses.margin):
+            self.assert_same_up_to_rounding(
+                parts.gradients(loss), case.gradients(loss)
+            )
+        self.assertAllEqual(parts.withstands(), case.withstands())
+        self.assertEqual(found(parts), {})
+        self.assertEqual(max(sizes), 16)
+
+    def test_each_attack_is_traced_once_for_all_batches(self):
+        model, images, labels, attack = linear()
+        counter = problems.Counter(model)
+        case = subject(counter, images, labels, attack, batch_size=15)
+        once = problems.Counter(model)
+        other = subject(once, images, labels, attack, batch_size=64)
+        for each in (case, other):
+            each.right  # noqa: B018
+        counter.calls = once.calls = 0
+        case.withstands(steps=100)
+        other.withstands(steps=100)
+        # Traced alike; beyond that one prediction for each batch.
+        self.assertEqual(counter.calls - 3, once.calls - 1)

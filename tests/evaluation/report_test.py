@@ -1,0 +1,324 @@
+"""Tests of `keras_sat.report` and of what it writes."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+from unittest import mock
+
+import numpy as np
+from absl.testing import parameterized
+
+from keras_sat import files
+from keras_sat.evaluation.report import Finding
+from keras_sat.evaluation.report import RobustnessReport
+from keras_sat.evaluation.report import wilson_interval
+from tests.test_case import TestCase
+
+LABELS = np.array([0, 0, 0, 0, 2, 2, 2, 7])
+#  0 and 1: the attack; 2: none; -1: wrong without attack.
+OUTCOMES = np.array([-1, 0, 1, 2, 2, 0, 0, 2])
+PICTURES = {"accuracy_by_epsilon.png", "accuracy_by_steps.png", "examples.png"}
+
+
+def examples(seed=0):
+    """Two grey images before and after, as an evaluation gives them."""
+    generator = np.random.default_rng(seed)
+    images = generator.uniform(0, 1, (2, 8, 8, 1)).astype("float32")
+    return {
+        "images": images,
+        "adversarial": np.clip(images + 0.1, 0, 1),
+        "labels": np.array([3, 4], "int32"),
+        "clean_predictions": np.array([3, 4]),
+        "adversarial_predictions": np.array([3, 5]),
+        "value_range": np.array([0.0, 1.0]),
+    }
+
+
+def report(**changes):
+    """A report of eight images and two attacks."""
+    return RobustnessReport(
+        **{
+            "labels": LABELS,
+            "outcomes": OUTCOMES,
+            "attacks": ("APGD-CE", "Square"),
+            "epsilon": 8 / 255,
+            "norm": "linf",
+            "seed": 3,
+            "settings": {"APGD-CE": {"value_range": (0.0, 1.0), "rho": 0.75}},
+            "versions": {"keras_sat": "0.1", "keras": "3.15"},
+            "warnings": (Finding("few", "8 images.", "Wide.", "Use more."),),
+            "curves": {
+                "epsilon": {0.0: 0.875, 8 / 255: 0.375, 0.1 + 0.2: 0.0},
+                "steps": {1.0: 0.6, 10.0: 0.4},
+            },
+            "seconds": 12.34,
+            "examples": examples(),
+        }
+        | changes
+    )
+
+
+class NumbersTest(TestCase):
+    def test_counts_the_worst_case_of_each_image(self):
+        found = report()
+        self.assertEqual(found.num_images, 8)
+        self.assertEqual(found.clean_accuracy, 7 / 8)
+        self.assertEqual(
+            found.accuracy_after, {"APGD-CE": 4 / 8, "Square": 3 / 8}
+        )
+        self.assertEqual(found.robust_accuracy, 3 / 8)
+
+    def test_counts_by_class(self):
+        found = report().per_class
+        self.assertEqual(list(found), [0, 2, 7])
+        self.assertEqual(
+            found[0],
+            {"images": 4, "clean_accuracy": 0.75, "robust_accuracy": 0.25},
+        )
+        self.assertEqual(
+            found[2],
+            {"images": 3, "clean_accuracy": 1.0, "robust_accuracy": 1 / 3},
+        )
+        total = sum(c["images"] * c["robust_accuracy"] for c in found.values())
+        self.assertAllClose(total, 3)
+
+    @parameterized.parameters(
+        (0, 1), (0, 40), (7, 8), (3, 8), (500, 1000), (10_000, 10_000)
+    )
+    def test_the_interval_is_that_of_scipy(self, successes, count):
+        from scipy.stats import binomtest
+
+        expected = binomtest(successes, count).proportion_ci(method="wilson")
+        self.assertAllClose(
+            wilson_interval(successes / count, count),
+            (expected.low, expected.high),
+            rtol=0,
+            atol=1e-6,
+        )
+
+    def test_the_interval_is_that_of_a_textbook(self):
+        # Newcombe, 1998, Statistics in Medicine 17, table I: 81 of 263.
+        low, high = wilson_interval(81 / 263, 263)
+        self.assertAllClose((low, high), (0.2553, 0.3662), atol=5e-5)
+        outcomes = np.where(np.arange(263) < 81, 2, 0)
+        found = report(labels=0 * outcomes, outcomes=outcomes)
+        self.assertEqual(found.interval, (low, high))
+
+    @parameterized.parameters(
+        ({"labels": LABELS[1:]}, r"`labels` must be int.*\(7,\)"),
+        ({"labels": LABELS / 2}, "`labels` must be int.*float64"),
+        ({"labels": LABELS - 1}, r"`labels` must lie in \[0.*from -1"),
+        ({"outcomes": OUTCOMES + 1}, r"`outcomes` must lie in \[-1, 2\].*3"),
+        ({"labels": [], "outcomes": []}, "`labels` must be int.*one for each"),
+    )
+    def test_labels_and_outcomes_that_do_not_go_together_are_refused(
+        self, changes, message
+    ):
+        with self.assertRaisesRegex(ValueError, message):
+            report(**changes)
+
+
+class TextTest(TestCase):
+    def test_the_table_says_what_each_attack_took(self):
+        lines = str(report()).splitlines()
+        self.assertEqual(
+            lines[0],
+            "Robustness of 8 images in the linf ball of epsilon 0.03137 "
+            "(8/255)",
+        )
+        self.assertEqual(lines[2], "  clean           87.50 %")
+        self.assertEqual(lines[3], "  after APGD-CE   50.00 %   -37.50")
+        self.assertEqual(lines[4], "  after Square    37.50 %   -12.50")
+        self.assertEqual(
+            lines[5],
+            "  worst case      37.50 %  95% interval 13.68 % to 69.43 %",
+        )
+        self.assertEqual(lines[7], "  ! few: 8 images. Wide. Use more.")
+        self.assertEqual(lines[9], "seed 3, 12 s, keras_sat 0.1, keras 3.15")
+
+    def test_no_warnings_are_not_no_experiments(self):
+        self.assertIn("No warnings.", str(report(warnings=())))
+        self.assertIn("Not diagnosed.", str(report(warnings=(), curves={})))
+
+    @parameterized.parameters((0.5, "epsilon 0.5\n"), (0, "epsilon 0\n"))
+    def test_epsilon_is_in_grey_levels_only_if_they_are_whole(self, e, text):
+        self.assertIn(text, str(report(epsilon=e)))
+
+
+class EqualityTest(TestCase):
+    def test_equal_reports_say_the_same_however_long_it_took(self):
+        self.assertEqual(report(), report(seconds=1.0))
+        self.assertNotEqual(report(), "report")
+
+    @parameterized.parameters(
+        ({"labels": LABELS + 1},),
+        ({"outcomes": OUTCOMES[::-1]},),
+        ({"epsilon": 0.1},),
+        ({"seed": 4},),
+        ({"settings": {}},),
+        ({"versions": {}},),
+        ({"warnings": ()},),
+        ({"curves": {"steps": {1.0: 0.6}}},),
+        ({"examples": None},),
+        ({"examples": examples(1)},),
+    )
+    def test_reports_that_differ_in_anything_else_are_not_equal(self, changes):
+        self.assertNotEqual(report(), report(**changes))
+
+
+class SavingTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.get_temp_dir()) / "a" / "b"
+
+    def names(self):
+        """What is in the folder, without the hash in the examples' name."""
+        names = os.listdir(self.folder)
+        return {"npz" if name.endswith(".npz") else name for name in names}
+
+    def test_what_is_saved_is_loaded(self):
+        saved = report()
+        saved.save(self.folder)
+        self.assertEqual(
+            self.names(), PICTURES | {"report.json", "report.md", "npz"}
+        )
+        loaded = RobustnessReport.load(str(self.folder))
+        self.assertEqual(loaded, saved)
+        for field in dataclasses.fields(loaded):
+            if field.name not in ("settings", "examples"):
+                value = getattr(loaded, field.name)
+                self.assertAllEqual(value, getattr(saved, field.name))
+                self.assertIs(type(value), type(getattr(saved, field.name)))
+        self.assertEqual(loaded.settings["APGD-CE"]["rho"], 0.75)
+        for name, array in saved.examples.items():
+            self.assertAllEqual(loaded.examples[name], array)
+            self.assertEqual(loaded.examples[name].dtype, array.dtype)
+        self.assertEqual(str(loaded), str(saved))
+
+    def test_the_files_say_what_the_report_says(self):
+        report().save(self.folder)
+        content = json.loads((self.folder / "report.json").read_text())
+        self.assertEqual(content["robust_accuracy"], 0.375)
+        self.assertEqual(content["accuracy_after"]["APGD-CE"], 0.5)
+        self.assertEqual(content["per_class"]["7"]["images"], 1)
+        text = (self.folder / "report.md").read_text()
+        self.assertIn(str(report()), text)
+        self.assertIn("| 0 | 4 | 75.00 % | 25.00 % |", text)
+        for name in PICTURES:
+            self.assertIn(f"![{name}]({name})", text)
+
+    def test_arrays_and_functions_in_the_settings_can_be_saved(self):
+        def my_loss():
+            """A loss of the user's own."""
+
+        settings = {"PGD": {"loss": my_loss, "a": np.float32(0.5)}}
+        saved = report(settings=settings, epsilon=np.float32(0.5))
+        saved.save(self.folder)
+        loaded = RobustnessReport.load(self.folder)
+        self.assertEqual(loaded, saved)
+        self.assertIn("my_loss", loaded.settings["PGD"]["loss"])
+        self.assertEqual(loaded.settings["PGD"]["a"], 0.5)
+
+    def test_nothing_of_an_older_report_stays(self):
+        report().save(self.folder)
+        report(curves={}, examples=None).save(self.folder)
+        self.assertEqual(self.names(), {"report.json", "report.md"})
+        self.assertIsNone(RobustnessReport.load(self.folder).examples)
+
+    @parameterized.parameters(0, 1, 2, 3)
+    def test_a_crash_leaves_the_old_report_or_the_new_one(self, crash):
+        old, new = report(), report(seed=4, examples=examples(1))
+        old.save(self.folder)
+        write, calls = files.write, []
+
+        def failing(path, write_to):
+            calls.append(path)
+
+            def half(file):
+                file.write(b"half")
+                raise OSError("No space left on device")
+
+            write(path, half if len(calls) == crash + 1 else write_to)
+
+        with mock.patch.object(files, "write", failing):
+            with self.assertRaisesRegex(OSError, "No space left"):
+                new.save(self.folder)
+        loaded = RobustnessReport.load(self.folder)
+        # The second file that is written is the one that counts.
+        self.assertEqual(loaded, old if crash < 2 else new)
+        self.assertEqual([n for n in self.names() if "tmp" in n], [])
+        new.save(self.folder)
+        self.assertEqual(RobustnessReport.load(self.folder), new)
+
+    def test_without_matplotlib_all_but_the_pictures_is_written(self):
+        with mock.patch.dict(sys.modules, {"matplotlib.figure": None}):
+            with self.assertRaisesRegex(ImportError, r"keras_sat\[plots\]"):
+                report().save(self.folder)
+        self.assertEqual(self.names(), {"report.json", "report.md", "npz"})
+        self.assertEqual(RobustnessReport.load(self.folder), report())
+
+
+class LoadingTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.get_temp_dir())
+        report(curves={}).save(self.folder)
+        self.path = self.folder / "report.json"
+        self.text = self.path.read_text()
+
+    def assert_refused(self, problem):
+        """Checks that the folder is refused, by template and saying why."""
+        with self.assertRaisesRegex(
+            ValueError,
+            "`directory` must hold a report as `RobustnessReport.save` writes "
+            rf"it. Received '{self.folder}.*' \({problem}",
+        ):
+            RobustnessReport.load(self.folder)
+
+    @parameterized.parameters(0, 1, 300, -2)
+    def test_a_truncated_file_is_refused(self, length):
+        self.path.write_text(self.text[:length])
+        self.assert_refused("JSONDecodeError")
+
+    def test_a_file_that_is_no_text_is_refused(self):
+        self.path.write_bytes(b"\x89PNG\xff\xfe")
+        self.assert_refused("UnicodeDecodeError")
+
+    @parameterized.parameters("[]", "3", "{}", '{"format": "other", "x": 1}')
+    def test_a_foreign_file_is_refused(self, text):
+        self.path.write_text(text)
+        self.assert_refused("ValueError: report.json is of another format")
+
+    @parameterized.parameters(
+        ("outcomes", None, "KeyError: 'outcomes'"),
+        ("outcomes", [0], "ValueError: `labels` must be int"),
+        ("labels", "many", "ValueError: `labels` must be int"),
+        ("warnings", [{"name": "x"}], "TypeError"),
+        ("curves", [1], "AttributeError"),
+    )
+    def test_a_damaged_file_is_refused(self, name, value, problem):
+        content = json.loads(self.text)
+        content[name] = value
+        if value is None:
+            del content[name]
+        self.path.write_text(json.dumps(content))
+        self.assert_refused(problem)
+
+    def test_missing_and_damaged_examples_are_refused(self):
+        (path,) = self.folder.glob("*.npz")
+        content = path.read_bytes()
+        for length in (0, 1000, len(content) - 1):
+            path.write_bytes(content[:length])
+            self.assert_refused("")
+        path.unlink()
+        self.assert_refused("no file examples_")
+
+    def test_a_folder_without_a_report_is_refused(self):
+        self.path.unlink()
+        self.assert_refused("no file report.json")
+        self.folder = self.folder / "none"
+        self.assert_refused("no file report.json")
+        self.folder.write_text("a file")
+        self.assert_refused("a file")

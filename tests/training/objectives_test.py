@@ -1,0 +1,142 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import parameterized
+
+import keras_sat
+from keras_sat.predictions.inference import inference
+from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
+
+
+def smoothed_cross_entropy(labels, logits, smoothing):
+    log_probabilities = np.array(tf.nn.log_softmax(logits), "float64")
+    targets = np.eye(logits.shape[1])[labels] * (1 - smoothing)
+    return -np.sum(
+        (targets + smoothing / logits.shape[1]) * log_probabilities, 1
+    )
+
+
+class CrossEntropyTest(TestCase):
+    @parameterized.parameters(0.0, 0.1)
+    def test_equals_the_formula_for_ids_and_probabilities(self, smoothing):
+        logits = np.random.default_rng(0).normal(size=(6, 5))
+        labels = np.arange(6) % 5
+        expected = smoothed_cross_entropy(labels, logits, smoothing).mean()
+        loss = keras_sat.CrossEntropy(label_smoothing=smoothing)
+        self.assert_same_up_to_rounding(loss(labels, logits), expected)
+        self.assert_same_up_to_rounding(
+            loss(np.eye(5)[labels], logits), expected
+        )
+
+    def test_weights_count(self):
+        logits = np.random.default_rng(0).normal(size=(3, 5))
+        labels, weights = np.array([1, 2, 3]), np.array([1.0, 0.0, 2.0])
+        each = smoothed_cross_entropy(labels, logits, 0)
+        self.assert_same_up_to_rounding(
+            keras_sat.CrossEntropy()(labels, logits, weights),
+            np.mean(each * weights),
+        )
+
+    def test_survives_saving(self):
+        loss = keras_sat.CrossEntropy(label_smoothing=0.2)
+        config = keras.saving.serialize_keras_object(loss)
+        copy = keras.saving.deserialize_keras_object(config)
+        self.assertEqual(copy.get_config(), loss.get_config())
+
+    def test_refuses_a_smoothing_outside_0_and_1(self):
+        with self.assertRaisesRegex(
+            ValueError, "`label_smoothing` must lie in .*Received.*1.5"
+        ):
+            keras_sat.CrossEntropy(label_smoothing=1.5)
+
+
+class ObjectivesTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        inner, self.images, self.labels = self.tiny_classifier()
+        self.model = keras_sat.SATModel(inner)
+        self.model.compile(optimizer="sgd")
+        noise = np.random.default_rng(0).normal(size=self.images.shape)
+        self.adversarial = tf.clip_by_value(
+            self.images + 0.1 * noise.astype("float32"), 0, 1
+        )
+
+    def training_logits(self, images):
+        # Twice the same: batch statistics do not depend on the moving ones.
+        return self.model.model(images, training=True)
+
+    def test_adversarial_training_is_the_loss_of_adversarial_images(self):
+        loss, logits = keras_sat.AdversarialTraining()(
+            self.model, self.images, self.adversarial, self.labels, None
+        )
+        expected = self.training_logits(self.adversarial)
+        self.assert_same_bits(logits, expected)
+        self.assert_same_up_to_rounding(
+            loss,
+            smoothed_cross_entropy(self.labels, expected, 0.1).mean(),
+        )
+
+    def test_trades_adds_beta_times_the_divergence(self):
+        loss, logits = keras_sat.TRADES(beta=2.0)(
+            self.model, self.images, self.adversarial, self.labels, None
+        )
+        clean = self.training_logits(self.images)
+        robust = self.training_logits(self.adversarial)
+        p, q = (np.array(tf.nn.softmax(x), "float64") for x in (clean, robust))
+        divergence = np.sum(p * np.log(p / q), 1).mean()
+        cross_entropy = smoothed_cross_entropy(self.labels, clean, 0.1).mean()
+        self.assert_same_bits(logits, robust)
+        self.assert_same_up_to_rounding(loss, cross_entropy + 2 * divergence)
+
+    def test_trades_without_penalty_is_training_on_clean_images(self):
+        loss, _ = keras_sat.TRADES(beta=0.0)(
+            self.model, self.images, self.adversarial, self.labels, None
+        )
+        clean = self.training_logits(self.images)
+        self.assert_same_up_to_rounding(
+            loss, smoothed_cross_entropy(self.labels, clean, 0.1).mean()
+        )
+
+    def test_trades_weights_both_terms(self):
+        weights = np.array([1.0] + [0.0] * (len(self.labels) - 1), "float32")
+        loss, _ = keras_sat.TRADES(beta=3.0)(
+            self.model, self.images, self.adversarial, self.labels, weights
+        )
+        clean = self.training_logits(self.images)
+        robust = self.training_logits(self.adversarial)
+        p, q = (np.array(tf.nn.softmax(x), "float64") for x in (clean, robust))
+        first = smoothed_cross_entropy(self.labels, clean, 0.1)[0]
+        first += 3 * np.sum(p * np.log(p / q), 1)[0]
+        self.assert_same_up_to_rounding(loss, first / len(self.labels))
+
+    def test_the_attack_of_trades_raises_the_divergence(self):
+        objective = keras_sat.TRADES()
+        predict = inference(self.model.model)
+        targets = objective.targets(predict, self.images, self.labels)
+        attack = keras_sat.PGD(epsilon=0.1, step_size=0.03)
+        adversarial = attack(self.model.model, self.images, targets)
+        divergence = keras.losses.KLDivergence(reduction=None)
+
+        def distance(images):
+            return divergence(targets, tf.nn.softmax(predict(images)))
+
+        noisy = attack.start(self.images, (1, 2))
+        self.assertAllGreater(distance(adversarial) - distance(noisy), 0)
+
+    def test_refuses_a_negative_beta(self):
+        with self.assertRaisesRegex(
+            ValueError, "`beta` must be at least 0. Received: beta=-1"
+        ):
+            keras_sat.TRADES(beta=-1)
+
+    @parameterized.parameters(
+        keras_sat.AdversarialTraining(), keras_sat.TRADES(beta=3.0)
+    )
+    def test_survives_saving(self, objective):
+        config = keras.saving.serialize_keras_object(objective)
+        self.assertEqual(
+            objective, keras.saving.deserialize_keras_object(config)
+        )

@@ -13,6 +13,7 @@ from keras import ops
 
 from keras_sat import checks
 from keras_sat import config
+from keras_sat.optimizers import batches_seen as batches_seen
 
 LearningRateSchedule = keras.optimizers.schedules.LearningRateSchedule
 
@@ -174,14 +175,3 @@ def cosine_decay(rate, steps, warmup_steps=0, start=0.0):
         steps - warmup_steps,
         **(warmup if warmup_steps else {}),
     )
-
-
-def batches_seen(optimizer):
-    """What learning-rate schedules count: the batches so far.
-
-    Args:
-        optimizer: `keras.optimizers.Optimizer`. `iterations` counts updates,
-            of which there are fewer if gradients are accumulated.
-    """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return optimizer.iterations * (inner.gradient_accumulation_steps or 1)

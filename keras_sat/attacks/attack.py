@@ -20,7 +20,7 @@ from keras_sat.predictions.inference import attacked
 from keras_sat.predictions.inference import input_gradient
 from keras_sat.predictions.labels import canonical
 from keras_sat.predictions.labels import check_classes
-from keras_sat.predictions.labels import class_ids
+from keras_sat.predictions.labels import is_right
 from keras_sat.preprocessing.value_range import to_float
 
 
@@ -233,8 +233,7 @@ class Attack(config.Config, abc.ABC):
 
     def succeeds(self, labels, logits):
         """Whether each prediction is what the attacker wants, `(batch,)`."""
-        predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        hit = predicted == tf.cast(class_ids(labels), tf.int32)
+        hit = is_right(labels, logits)
         return hit if self.targeted else ~hit
 
     def project(self, images, clean):

@@ -18,7 +18,7 @@ from keras_sat.attacks.square import Square
 from keras_sat.config import Config
 from keras_sat.predictions.inference import attacked
 from keras_sat.predictions.labels import check_classes
-from keras_sat.predictions.labels import class_ids
+from keras_sat.predictions.labels import is_right
 
 NAMED = {
     "apgd-ce": APGD(),
@@ -169,7 +169,7 @@ class AutoAttack(Config):
         images, labels, seed = first.arguments(images, labels, seed, model)
         logits = predict(images)
         check_classes(labels, logits)
-        alive = ~_is_wrong(labels, logits)
+        alive = is_right(labels, logits)
         adversarial = images
         for i, attack in enumerate(self.sequence(logits.shape[-1])):
             arguments = adversarial, labels, fold_in(seed, i)
@@ -178,15 +178,10 @@ class AutoAttack(Config):
                 found = on_survivors(run, *arguments, alive)
             else:
                 found = attack(model, *arguments)
-            broken = alive & _is_wrong(labels, predict(found))
+            broken = alive & ~is_right(labels, predict(found))
             adversarial = where(broken, found, adversarial)
             alive &= ~broken
         return adversarial
-
-
-def _is_wrong(labels, logits):
-    ids = tf.cast(class_ids(labels), tf.int32)
-    return tf.argmax(logits, axis=-1, output_type=tf.int32) != ids
 
 
 def _attack(given):

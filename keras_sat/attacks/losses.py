@@ -92,8 +92,8 @@ def likely_wrong(labels, logits, count):
         count: int. Fewer are given if there are fewer wrong classes.
     """
     num_classes = logits.shape[-1]
-    is_right = _is_right(class_ids(labels), logits)
-    wrong = tf.where(is_right, -float("inf"), logits)
+    is_label = _is_class(class_ids(labels), logits)
+    wrong = tf.where(is_label, -float("inf"), logits)
     return tf.math.top_k(wrong, min(count, num_classes - 1)).indices
 
 
@@ -109,18 +109,18 @@ def _need_classes(count, name, logits):
 
 def _pick(logits, ids):
     """The logit of one class for each example."""
-    return tf.reduce_sum(tf.where(_is_right(ids, logits), logits, 0), axis=-1)
+    return tf.reduce_sum(tf.where(_is_class(ids, logits), logits, 0), axis=-1)
 
 
-def _is_right(ids, logits):
+def _is_class(ids, logits):
     return tf.one_hot(ids, logits.shape[-1], True, False, dtype=tf.bool)
 
 
 def _right_and_wrong(ids, logits):
     """The logit of each label and the largest of the other logits."""
-    is_right = _is_right(ids, logits)
-    right = tf.reduce_sum(tf.where(is_right, logits, 0), axis=-1)
-    wrong = tf.reduce_max(tf.where(is_right, -float("inf"), logits), axis=-1)
+    is_label = _is_class(ids, logits)
+    right = tf.reduce_sum(tf.where(is_label, logits, 0), axis=-1)
+    wrong = tf.reduce_max(tf.where(is_label, -float("inf"), logits), axis=-1)
     return right, wrong
 
 

@@ -3,6 +3,7 @@
 from keras_sat.checks.arguments import Described as Described
 from keras_sat.checks.arguments import integer as integer
 from keras_sat.checks.arguments import lookup as lookup
+from keras_sat.checks.arguments import one_of as one_of
 from keras_sat.checks.arguments import path as path
 from keras_sat.checks.arguments import probability as probability
 from keras_sat.checks.arguments import real as real

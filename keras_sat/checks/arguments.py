@@ -35,11 +35,16 @@ def path(name, value):
     return os.fspath(value)
 
 
+def one_of(name, value, known):
+    """Checks that `value` is one of some words, which the error lists."""
+    if not isinstance(value, str) or value not in known:
+        refuse(name, f"be one of {sorted(known)}", value)
+
+
 def lookup(name, key, table):
     """Returns `table[key]`, or lists the known keys in the error."""
-    if isinstance(key, str) and key in table:
-        return table[key]
-    return refuse(name, f"be one of {sorted(table)}", key)
+    one_of(name, key, table)
+    return table[key]
 
 
 def real(name, value, above=-math.inf, least=-math.inf, fix=""):

@@ -173,7 +173,7 @@ def _batches(
     checks.integer("image_size", image_size)
     checks.integer("seed", seed, least=0)
     checks.integer("shuffle_buffer", shuffle_buffer)
-    checks.lookup("corrupt", corrupt, dict.fromkeys(CORRUPT))
+    checks.one_of("corrupt", corrupt, CORRUPT)
     checks.lookup("resizing", resizing, preprocessing.RESIZINGS)
     if augmentation is None:
         augmentation = Augmentation()

@@ -44,8 +44,7 @@ def strategy(kind="auto", devices=None, tpu=None):
     model.fit(train_ds)
     ```
     """
-    if kind not in KINDS:
-        checks.refuse("kind", f"be one of {list(KINDS)}", kind)
+    checks.one_of("kind", kind, KINDS)
     if devices and kind not in ("auto", "gpus"):
         checks.refuse("kind", "be 'auto' or 'gpus' with `devices`", kind)
     if tpu and kind not in ("auto", "tpu"):

@@ -13,6 +13,7 @@ from keras_sat.attacks import losses
 from keras_sat.checks import graphs
 from keras_sat.evaluation import overfitting
 from keras_sat.evaluation.experiments import Subject
+from keras_sat.evaluation.report import QUANTILE
 from keras_sat.evaluation.report import Finding
 from keras_sat.evaluation.report import wilson_interval
 
@@ -27,7 +28,7 @@ __all__ = [
 
 BLACK_BOX = "Square"
 # Of the 95% interval.
-HALF_WIDTH, QUANTILE = 0.03, 1.959964
+HALF_WIDTH = 0.03
 # Share of images, and of the width of the range, that say nothing.
 TOLERANCE, ROUNDING = 0.02, 1e-4
 

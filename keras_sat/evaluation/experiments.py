@@ -11,6 +11,7 @@ from keras_sat.attacks.compiled import compiled
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.predictions.inference import inference
 from keras_sat.predictions.inference import input_gradient
+from keras_sat.predictions.labels import is_right
 
 RELATIVE_EPSILONS = (0.25, 0.5, 1.0, 2.0, 4.0)
 STEPS = (1, 2, 5, 10, 20, 50)
@@ -66,7 +67,7 @@ class Subject:
     @functools.cached_property
     def right(self):
         """Which images are classified right, bool `(count,)`."""
-        return _is_right(self.outputs(), self.labels)
+        return np.asarray(is_right(self.labels, self.outputs()))
 
     def outputs(self):
         """The logits of all images, computed anew, as an array."""
@@ -106,7 +107,7 @@ class Subject:
 
         def holds(images, labels, seed):
             found = run(images, labels, seed)
-            return _is_right(self.predict(found), labels)
+            return is_right(labels, self.predict(found))
 
         left = np.array(self.right if among is None else among)
         left[left] = self._in_batches(holds, np.flatnonzero(left))
@@ -192,7 +193,3 @@ def _with_zero_gradient(predict):
         return predict(tf.stop_gradient(images)) + nothing[:, tf.newaxis]
 
     return connected
-
-
-def _is_right(logits, labels):
-    return np.argmax(logits, axis=-1) == np.asarray(labels)

@@ -16,6 +16,8 @@ from keras_sat import files
 from keras_sat.evaluation import report_text
 
 MISCLASSIFIED = -1
+# Of the normal distribution, for 95% intervals.
+QUANTILE = 1.959964
 # Of the files; to be raised when `load` can no longer read older ones.
 FORMAT = "keras_sat robustness report 1"
 
@@ -267,7 +269,7 @@ class RobustnessReport:
         return file.getvalue()
 
 
-def wilson_interval(share, count, z=1.959964):
+def wilson_interval(share, count, z=QUANTILE):
     """95% confidence interval of a share that was observed.
 
     Args:

@@ -21,6 +21,7 @@ from keras_sat.evaluation.parallel import Replicas
 from keras_sat.evaluation.report import MISCLASSIFIED
 from keras_sat.predictions.inference import inference
 from keras_sat.predictions.labels import class_ids
+from keras_sat.predictions.labels import is_right
 from keras_sat.preprocessing.value_range import to_float
 
 # What stands for the unattacked images among the indices of the attacks.
@@ -259,7 +260,7 @@ class Evaluator:
             )
 
     def _is_right(self, images, labels):
-        return np.argmax(self.logits(images), axis=-1) == labels
+        return np.asarray(is_right(labels, self.logits(images)))
 
     def _weights(self):
         """A hash of the variables of the model."""

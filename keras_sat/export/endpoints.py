@@ -63,10 +63,8 @@ class Endpoints:
 
     def of_uint8(self, images):
         """The answers for uint8 images."""
-        low, high = self.value_range
         images = self._of_right_shape(images)
-        images = tf.cast(images, tf.float32) * ((high - low) / 255) + low
-        return self._answers(images)
+        return self._answers(preprocessing.to_float(images, self.value_range))
 
     def of_files(self, image_bytes):
         """The answers for encoded images; errors name those that are bad."""

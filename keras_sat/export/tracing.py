@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat.convolutions import convolve_by_groups
 
 PYTHON_OPERATIONS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
@@ -82,8 +83,7 @@ def _split_groups(network):
         and layer.data_format == "channels_last"
     ]
     for layer in grouped:
-        convolve = functools.partial(_convolve, layer)
-        vars(layer)["convolution_op"] = convolve
+        vars(layer)["convolution_op"] = functools.partial(_convolve, layer)
     try:
         yield
     finally:
@@ -92,21 +92,4 @@ def _split_groups(network):
 
 
 def _convolve(layer, inputs, kernel):
-    """What a layer with groups computes, group by group."""
-    kernel = keras.ops.convert_to_tensor(kernel)
-    options = {
-        "padding": layer.padding.upper(),
-        "dilations": layer.dilation_rate,
-    }
-    strides, channels = layer.strides, inputs.shape[-1]
-    if layer.groups == channels and strides[0] == strides[1]:
-        kernel = tf.reshape(kernel, (*kernel.shape[:2], channels, -1))
-        strides = (1, *strides, 1)
-        return tf.nn.depthwise_conv2d(inputs, kernel, strides, **options)
-    groups = zip(
-        tf.split(inputs, layer.groups, axis=-1),
-        tf.split(kernel, layer.groups, axis=-1),
-        strict=True,
-    )
-    outputs = [tf.nn.conv2d(x, k, strides, **options) for x, k in groups]
-    return tf.concat(outputs, axis=-1)
+    return convolve_by_groups(layer, inputs, tf.convert_to_tensor(kernel))

@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from keras_sat import activations
 from keras_sat import checks
+from keras_sat import distribution
+from keras_sat.convolutions import convolve_by_groups
 
-FAST_GROUPS = ("GPU", "TPU")
 # Whatever `keras.config.set_image_data_format` says.
 CHANNELS_LAST = {"data_format": "channels_last"}
 
@@ -28,16 +29,10 @@ class GroupedConv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
-        padding = self.padding.upper()
-        if any(tf.config.list_logical_devices(kind) for kind in FAST_GROUPS):
+        if distribution.has_accelerator():
+            padding = self.padding.upper()
             return tf.nn.conv2d(inputs, kernel, self.strides, padding)
-        groups = zip(
-            tf.split(inputs, self.groups, axis=-1),
-            tf.split(kernel, self.groups, axis=-1),
-            strict=True,
-        )
-        outputs = [tf.nn.conv2d(x, k, self.strides, padding) for x, k in groups]
-        return tf.concat(outputs, axis=-1)
+        return convolve_by_groups(self, inputs, kernel)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

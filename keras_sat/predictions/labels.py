@@ -50,3 +50,17 @@ def class_ids(labels):
     if labels.shape.rank == 1:
         return labels
     return tf.argmax(labels, axis=-1, output_type=tf.int32)
+
+
+def is_right(labels, logits):
+    """Tells which predictions hit their labels.
+
+    Args:
+        labels: class ids `(batch,)`, or probabilities `(batch, num_classes)`.
+        logits: float tensor `(batch, num_classes)`.
+
+    Returns:
+        bool tensor `(batch,)`.
+    """
+    predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    return predicted == class_ids(labels)

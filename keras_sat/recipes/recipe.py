@@ -121,8 +121,8 @@ class Recipe(config.Config):
 
     def __post_init__(self):
         by_name.builder("network", self.network)
-        checks.lookup("optimizer", self.optimizer, dict.fromkeys(OPTIMIZERS))
-        checks.lookup("decay", self.decay, dict.fromkeys(DECAYS))
+        checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        checks.one_of("decay", self.decay, DECAYS)
         checks.lookup("attack_statistics", self.attack_statistics, STATISTICS)
         for name in ("image_size", "epochs", "batch_size"):
             checks.integer(name, getattr(self, name))

@@ -71,7 +71,7 @@ def train(
     model, report = keras_sat.recipes.train(recipe, train_ds, test_ds, "run")
     ```
     """
-    checks.lookup("precision", precision, dict.fromkeys(POLICIES))
+    checks.one_of("precision", precision, POLICIES)
     checks.integer("report_images", report_images)
     _check_prepared("train_ds", train_ds)
     _check_prepared("test_ds", test_ds)

@@ -5,6 +5,7 @@ import string
 import keras
 
 from keras_sat import checks
+from keras_sat.optimizers import inner
 from keras_sat.weights import averaging
 
 # Keras finds the direction of these when the first epoch has ended.
@@ -91,7 +92,7 @@ def _check_averages(callback, model):
 
 
 def _check_learning_rate(callback, model):
-    optimizer = averaging.inner(model.optimizer)
+    optimizer = inner(model.optimizer)
     rate = optimizer.get_config().get("learning_rate")
     # A schedule is described by a dict, a number by itself.
     if isinstance(callback, SETS_LEARNING_RATE) and isinstance(rate, dict):

@@ -14,6 +14,7 @@ from absl import logging
 from keras_sat import checks
 from keras_sat import distribution
 from keras_sat.distribution import xla
+from keras_sat.optimizers import inner
 from keras_sat.training.fingerprint import training_settings
 from keras_sat.training.keras_gaps import WorkerGaps
 from keras_sat.weights import averaging
@@ -337,26 +338,26 @@ def _check_optimizer(optimizer, replicas):
     """Refuses what Keras's optimizers do wrong on several replicas."""
     if replicas == 1 or optimizer is None:
         return
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    scaled = inner(optimizer)
     wrong = {
         "gradient_accumulation_steps": "Use a larger batch.",
         "ema_overwrite_frequency": "Use plain `use_ema=True`.",
     }
-    if inner is not optimizer:
+    if scaled is not optimizer:
         why = "A loss scale is not clipped rightly. Use bfloat16."
         wrong |= dict.fromkeys(
             ("clipnorm", "global_clipnorm", "clipvalue"), why
         )
     for name, why in wrong.items():
-        if getattr(inner, name, None) is not None:
+        if getattr(scaled, name, None) is not None:
             checks.refuse(
-                name, "be None on several replicas", getattr(inner, name), why
+                name, "be None on several replicas", getattr(scaled, name), why
             )
 
 
 def _as_one(gradients, optimizer, replicas):
     """Gradients that an optimizer treats like those of a single replica."""
-    if hasattr(optimizer, "inner_optimizer"):
+    if inner(optimizer) is not optimizer:
         # The first replica decides for all whether a step is finite: NaN in
         # all of them, if there is an infinity in one.
         zero = tf.add_n(

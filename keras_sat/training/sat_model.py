@@ -20,10 +20,12 @@ from keras_sat.checks.datasets import Watch
 from keras_sat.checks.datasets import parts
 from keras_sat.config import loaded
 from keras_sat.config import saved
+from keras_sat.optimizers import batches_seen
+from keras_sat.optimizers import inner
 from keras_sat.predictions.batch_statistics import STATISTICS
 from keras_sat.predictions.inference import inference
 from keras_sat.predictions.labels import canonical
-from keras_sat.predictions.labels import class_ids
+from keras_sat.predictions.labels import is_right
 from keras_sat.preprocessing.value_range import to_float
 from keras_sat.training import callback_checks
 from keras_sat.training import seed_states
@@ -300,7 +302,7 @@ class SATModel(ReplicatedModel):
         )
         labels, logits, clean = labels[:count], logits[:count], clean[:count]
         weights = None if weights is None else weights[:count]
-        self.clean_accuracy.update_state(_is_right(labels, clean))
+        self.clean_accuracy.update_state(is_right(labels, clean))
         count = tf.shape(labels)[0]
         return self.reducible(
             self._update_metrics(loss, count, labels, logits, weights)
@@ -617,7 +619,7 @@ class SATModel(ReplicatedModel):
 
     def _decay_kernels_only(self):
         """Leaves the other variables out of the optimizer's own decay."""
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        optimizer = inner(self.optimizer)
         if optimizer.weight_decay and not optimizer.built:
             decayed = {id(kernel) for kernel in decay.kernels(self)}
             optimizer.exclude_from_weight_decay(
@@ -627,7 +629,7 @@ class SATModel(ReplicatedModel):
     def _attack_scale(self):
         if self.attack_schedule is None:
             return None
-        step = schedules.batches_seen(self.optimizer)
+        step = batches_seen(self.optimizer)
         return self.attack_schedule.scale(step)
 
     def _staleness_is_due(self):
@@ -645,7 +647,7 @@ class SATModel(ReplicatedModel):
         self._loss_tracker.update_state(
             loss * self.replicas, sample_weight=count
         )
-        self.robust_accuracy.update_state(_is_right(labels, logits))
+        self.robust_accuracy.update_state(is_right(labels, logits))
         return self.compute_metrics(None, labels, logits, weights)
 
     def expected_batches(self, labelled=True):
@@ -701,9 +703,3 @@ def _check_attack(name, attack, *others):
         checks.refuse(name, f"be an {named}", attack, error=TypeError)
     if isinstance(attack, Attack):
         check_untargeted(name, [attack])
-
-
-def _is_right(labels, logits):
-    predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    right = predicted == tf.cast(class_ids(labels), tf.int32)
-    return tf.cast(right, tf.float32)

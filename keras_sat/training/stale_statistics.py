@@ -11,7 +11,7 @@ from absl import logging
 
 from keras_sat.predictions.batch_statistics import normalizations
 from keras_sat.predictions.batch_statistics import of_the_batch
-from keras_sat.predictions.labels import class_ids
+from keras_sat.predictions.labels import is_right
 
 # A measurement is two forward passes; a step is the work of five or more.
 EVERY = 50
@@ -73,8 +73,7 @@ class Staleness:
 
         def right():
             logits = self._network(images, training=False)
-            predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
-            hits = predicted == tf.cast(class_ids(labels), tf.int32)
+            hits = is_right(labels, logits)
             return tf.reduce_sum(tf.cast(hits, tf.float32))
 
         def counts():

@@ -10,6 +10,8 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from keras_sat.optimizers import inner
+
 
 class HandOver(keras.callbacks.Callback):
     """Tells a model when its averages stand for it, and hands them over.
@@ -169,11 +171,6 @@ def has_averages(model):
     """Whether the optimizer of `model` keeps averages that can be used."""
     # Before the first step the averages are zero.
     return are_kept(model) and bool(inner(model.optimizer).iterations > 0)
-
-
-def inner(optimizer):
-    """The optimizer inside one that scales the loss, or itself."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _pairs(model):

@@ -8,7 +8,7 @@ from keras_sat.attacks.compiled import on_survivors
 from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.pgd import FGSM
 from keras_sat.attacks.pgd import PGD
-from keras_sat.attacks.requested import ensemble
+from keras_sat.attacks.requested import requested_attacks
 from keras_sat.attacks.square import Square
 
 __all__ = [
@@ -20,6 +20,6 @@ __all__ = [
     "AutoAttack",
     "Square",
     "compiled",
-    "ensemble",
     "on_survivors",
+    "requested_attacks",
 ]

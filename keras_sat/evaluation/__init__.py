@@ -1,4 +1,4 @@
-"""How robust a classifier is, and reasons to doubt the number."""
+"""Evaluation of how robust a classifier is, and reasons to doubt it."""
 
 from keras_sat.evaluation.curves import convergence_curve
 from keras_sat.evaluation.curves import robustness_curve

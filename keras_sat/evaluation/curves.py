@@ -1,37 +1,54 @@
-"""Accuracy under attack by what the attack may do."""
+"""Curves of accuracy: over the radius of the ball, over the steps of PGD."""
 
 import numpy as np
 
 from keras_sat import checks
 from keras_sat.attacks import PGD
-from keras_sat.attacks import ensemble
+from keras_sat.attacks import requested_attacks
+from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.evaluation.journal import Journal
 from keras_sat.evaluation.progress import Progress
+from keras_sat.evaluation.reading import read
 from keras_sat.evaluation.robustness import BATCH_SIZE
 from keras_sat.evaluation.robustness import evaluate_robustness
-from keras_sat.evaluation.worst_case import Evaluator
+from keras_sat.evaluation.worst_case import WorstCaseSearch
 
 
 def robustness_curve(
-    model, dataset, epsilons, attacks="standard", norm=None, **options
+    model,
+    dataset,
+    epsilons,
+    attacks="standard",
+    norm=None,
+    *,
+    value_range=None,
+    seed=0,
+    jit_compile="auto",
+    batch_size=BATCH_SIZE,
+    verbose=1,
 ):
-    """Robust accuracy by the size of the perturbations.
+    """Returns the robust accuracy for each of several radii.
 
-    An image that withstands a ball withstands every smaller one, so a radius
-    is tried on the images that withstood all the smaller ones.
+    An image that is broken within a ball is broken within every larger one, so
+    each radius is tried only on the images that withstood all smaller ones.
 
     Args:
         model: see `evaluate_robustness`.
         dataset: see `evaluate_robustness`; it is read once.
-        epsilons: sequence of floats >= 0, at most 1 for `norm="linf"`.
+        epsilons: sequence of floats >= 0, at most 1 for `norm="linf"`. Radii,
+            as fractions of the width of `value_range`.
         attacks: see `evaluate_robustness`.
         norm: see `evaluate_robustness`.
-        **options: `value_range`, `seed`, `jit_compile`, `batch_size` and
-            `verbose` of `evaluate_robustness`.
+        value_range, seed, jit_compile, batch_size, verbose: see
+            `evaluate_robustness`.
 
     Returns:
         Dict from each radius, ascending, to the accuracy in `[0, 1]`, which
         `plots.robustness_curves` takes.
+
+    Raises:
+        TypeError: If an argument is of a kind that cannot be used.
+        ValueError: If an argument is out of range, or an attack unknown.
 
     Example:
 
@@ -40,29 +57,27 @@ def robustness_curve(
     keras_sat.plots.robustness_curves({"silu": curve}, path="curve.png")
     ```
     """
-    batch_size = options.pop("batch_size", BATCH_SIZE)
-    verbose = options.pop("verbose", 1)
-    evaluator = Evaluator(model, **options)
-    chosen = {
-        epsilon: ensemble(attacks, epsilon, norm, evaluator.value_range)
+    evaluated = EvaluatedModel(model, value_range, jit_compile)
+    checks.integer("seed", seed, least=0)
+    requests = [
+        requested_attacks(attacks, epsilon, norm, evaluated.value_range)
         for epsilon in _numbers("epsilons", epsilons, float)
-    }
-    stream, size, logits = evaluator.read(dataset, batch_size)
-    stages, ends = [], {}
-    for epsilon, tried in chosen.items():
-        if epsilon:
-            stages += tried.sequence(logits.shape[1])
-        ends[epsilon] = len(stages)
-    progress = Progress(size, len(stages), verbose)
-    outcomes = [
-        batch.outcomes
-        for batch in evaluator.worst_cases(
-            stream, stages, Journal(None, {}), lambda _: True, progress.update
-        )
     ]
+    data = read(dataset, batch_size, evaluated)
+    # The attacks of the smallest radius come first, those of the largest last.
+    tried = [request.tried(data.num_classes) for request in requests]
+    sequence = [attack for attacks in tried for attack in attacks]
+    search = WorstCaseSearch(evaluated, sequence, seed, Journal(None, {}))
+    progress = Progress(data.size, len(sequence), verbose)
+    cases = search.of(data.batches, progress.update)
+    outcomes = np.concatenate([case.outcomes for case in cases])
     progress.close()
-    outcomes = np.concatenate(outcomes)
-    return {e: float(np.mean(outcomes >= end)) for e, end in ends.items()}
+    # An image withstands a radius if what breaks it comes after its attacks.
+    ends = np.cumsum([len(attacks) for attacks in tried])
+    return {
+        request.epsilon: float(np.mean(outcomes >= end))
+        for request, end in zip(requests, ends, strict=True)
+    }
 
 
 def convergence_curve(
@@ -73,20 +88,29 @@ def convergence_curve(
     norm="linf",
     **options,
 ):
-    """Accuracy under PGD by its number of steps; it should flatten.
+    """Returns the accuracy under PGD for several numbers of steps.
+
+    The curve should become flat: an attack that still finds more with more
+    steps has not converged.
 
     Args:
         model: see `evaluate_robustness`.
-        dataset: see `evaluate_robustness`; it is read for each number.
-        steps: sequence of int >= 1.
+        dataset: see `evaluate_robustness`; it is read once for each number of
+            steps.
+        steps: sequence of int >= 1. Numbers of steps. A step is
+            `2.5 * epsilon / steps` long.
         epsilon: float > 0. Radius of the ball. Defaults to `4 / 255`.
         norm: str. `"linf"` or `"l2"`. Defaults to `"linf"`.
         **options: `value_range`, `seed`, `jit_compile`, `batch_size` and
             `verbose` of `evaluate_robustness`.
 
     Returns:
-        Dict from each number of steps to the accuracy in `[0, 1]` under that
-        attack alone. A step is `2.5 * epsilon / steps` long.
+        Dict from each number of steps, ascending, to the accuracy in `[0, 1]`
+        under that attack alone.
+
+    Raises:
+        TypeError: If an argument is of a kind that cannot be used.
+        ValueError: If an argument is out of range.
     """
     attack = PGD(epsilon=epsilon, norm=norm)
     curve = {}
@@ -100,7 +124,13 @@ def convergence_curve(
 
 
 def _numbers(name, values, kind):
-    """A sequence of numbers of a kind, sorted, each once."""
+    """Returns a checked sequence of numbers, sorted, each one once.
+
+    Args:
+        name: str. The argument, for errors.
+        values: what was given.
+        kind: `int` or `float`.
+    """
     if isinstance(values, str) or not np.iterable(values):
         checks.refuse(name, "be a sequence of numbers", values, error=TypeError)
     values = list(values)

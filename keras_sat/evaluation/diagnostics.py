@@ -4,6 +4,7 @@ Most follow Carlini et al., 2019 (arXiv 1902.06705) and the flags of AutoAttack
 (Croce and Hein, 2020, arXiv 2003.01690).
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,145 +13,155 @@ import tensorflow as tf
 from keras_sat.attacks import losses
 from keras_sat.checks import graphs
 from keras_sat.evaluation import overfitting
-from keras_sat.evaluation.experiments import Subject
-from keras_sat.evaluation.report import QUANTILE
+from keras_sat.evaluation.confidence import images_needed
+from keras_sat.evaluation.confidence import wilson_interval
+from keras_sat.evaluation.experiments import Experiments
+from keras_sat.evaluation.explanations import EXPLANATIONS
 from keras_sat.evaluation.report import Finding
-from keras_sat.evaluation.report import wilson_interval
+from keras_sat.evaluation.report import attack_name
 
-__all__ = [
-    "Subject",
-    "black_box_beats_white_box",
-    "few_images",
-    "find_warnings",
-    "images_needed",
-    "images_out_of_range",
-]
-
+# How many images the experiments and the pictures are made on.
+DIAGNOSED = 64
 BLACK_BOX = "Square"
-# Of the 95% interval.
+# Half of the width that the 95% interval should have, as a share.
 HALF_WIDTH = 0.03
-# Share of images, and of the width of the range, that say nothing.
-TOLERANCE, ROUNDING = 0.02, 1e-4
-
-# From each name to what it means and what to do.
-TEXTS = {
-    "randomised_predictions": (
-        "Attacks that do not average over draws follow the gradient of one of "
-        "many.",
-        "Switch the randomness off, or evaluate with attacks='rand'.",
-    ),
-    "probabilities_as_logits": (
-        "The cross-entropy applies a softmax to probabilities: its gradients "
-        "nearly vanish.",
-        "Remove the softmax at the end of the model.",
-    ),
-    "zero_gradients": (
-        "Gradient attacks stand still on these images, however weak the model.",
-        "Trust black-box attacks only, and look for saturated or "
-        "non-differentiable operations; where the margin has gradients, use "
-        "attacks on it or on the DLR loss.",
-    ),
-    "non_finite_gradients": (
-        "Gradient attacks lose their way on these images.",
-        "Look for overflow, divisions by 0 and roots of 0 in the model; "
-        "evaluate it in float32.",
-    ),
-    "black_box_beats_white_box": (
-        "An attack that sees no gradients should find nothing new: they may be "
-        "masked.",
-        "Use stronger gradient attacks, then Square with more queries and an "
-        "attack adapted to the model.",
-    ),
-    "not_converged": (
-        "A longer attack still finds more: the number is too kind.",
-        "Use more steps or restarts, or the standard attacks.",
-    ),
-    "robust_at_huge_epsilon": (
-        "In so large a ball every image can become a grey one: the attack "
-        "fails, not the perturbation.",
-        "Look for masked gradients.",
-    ),
-    "catastrophic_overfitting": (
-        overfitting.MEANING,
-        overfitting.FIX,
-    ),
-    "batch_statistics": (
-        "The prediction for an image depends on the images beside it, as if "
-        "batch normalization ran in training mode.",
-        "Call the model with training=False.",
-    ),
-    "images_out_of_range": (
-        "They are clipped first: the accuracies are not those of the images as "
-        "given.",
-        "Clip the images where they are made.",
-    ),
-    "few_images": (
-        "Models whose accuracies lie nearer together cannot be told apart.",
-        "Evaluate more images before comparing models.",
-    ),
-}
+# Fewer images than this share of them may have been broken by chance.
+CHANCE = 0.02
+# Pixels may leave the range by this share of its width through rounding.
+ROUNDING = 1e-4
 
 
-def find_warnings(subject, curves):
-    """Every warning that the experiments on a few images give.
+def diagnosed(report, evaluated, attacks, sample, excess):
+    """Returns a report with warnings, curves and examples.
 
     Args:
-        subject: `Subject`.
-        curves: dict with `subject.accuracy_by_steps()` as `"steps"`.
+        report: `RobustnessReport`.
+        evaluated: `EvaluatedModel`.
+        attacks: sequence of the `Attack`s that were run. Without any, no
+            experiments are made.
+        sample: list of `Batch`. The first ones, with `DIAGNOSED` images or
+            all there are.
+        excess: float array `(images,)`; see `Batch`.
+    """
+    outside = excess > ROUNDING
+    warnings = [
+        black_box_beats_white_box(report.outcomes, report.attacks),
+        few_images(report.robust_accuracy, report.num_images),
+        images_out_of_range(excess.max(), int(outside.sum())),
+    ]
+    curves, examples = {}, None
+    if attacks:
+        experiments = _experiments(report, evaluated, attacks, sample)
+        curves = {
+            "epsilon": experiments.accuracy_by_epsilon(),
+            "steps": experiments.accuracy_by_steps(),
+        }
+        warnings += find_warnings(experiments, curves["steps"])
+        examples = experiments.examples()
+    return dataclasses.replace(
+        report,
+        warnings=tuple(filter(None, warnings)),
+        curves=curves,
+        examples=examples,
+    )
+
+
+def _experiments(report, evaluated, attacks, sample):
+    """Returns `Experiments` on the first images of an evaluation."""
+    images = np.concatenate([batch.images for batch in sample])[:DIAGNOSED]
+    count = len(images)
+    return Experiments(
+        predict=evaluated.predict,
+        images=tf.constant(images),
+        labels=tf.constant(report.labels[:count]),
+        withstood=report.outcomes[:count] == len(report.attacks),
+        epsilon=report.epsilon,
+        norm=report.norm,
+        value_range=evaluated.value_range,
+        seed=tf.constant([report.seed % 2**31, 1], tf.int32),
+        averaged=any(
+            getattr(attack, "expectation_steps", 1) > 1 for attack in attacks
+        ),
+        # The model may not fit more images into memory than a batch has.
+        batch_size=min(len(sample[0].labels), DIAGNOSED),
+    )
+
+
+def find_warnings(experiments, by_steps):
+    """Returns all warnings that experiments on a few images give.
+
+    Args:
+        experiments: `Experiments`.
+        by_steps: dict that `experiments.accuracy_by_steps()` returned.
 
     Returns:
         List of `Finding`.
     """
-    longer = subject.withstands(
-        among=subject.withstood,
+    # An attack on the margin that is longer than those of the evaluation.
+    longer = experiments.withstands(
+        among=experiments.withstood,
         steps=100,
         restarts=2,
-        step_size=subject.epsilon / 10,
+        step_size=experiments.epsilon / 10,
     )
-    fooled = subject.withstood & ~longer
+    missed = experiments.withstood & ~longer
     found = [
-        *_unsteady_predictions(subject),
-        _probabilities_as_logits(subject),
-        _zero_gradients(subject, fooled),
-        _non_finite_gradients(subject),
-        _not_converged(fooled),
-        _robust_at_huge_epsilon(subject),
-        _catastrophic_overfitting(subject, curves["steps"]),
+        _changing_predictions(experiments),
+        _probabilities_as_logits(experiments),
+        _zero_gradients(experiments, missed),
+        _non_finite_gradients(experiments),
+        _not_converged(missed),
+        _robust_at_huge_epsilon(experiments),
+        _catastrophic_overfitting(experiments, by_steps),
     ]
     return [warning for warning in found if warning is not None]
 
 
-def _unsteady_predictions(subject):
-    """Those that change from call to call, else from batch to batch."""
-    once, again = subject.outputs(), subject.outputs()
+def _changing_predictions(experiments):
+    """Warns if logits of the same image change: at random, or with its batch.
+
+    Random predictions hide the influence of the batch, so only one of the two
+    warnings is given.
+    """
+    once, again = experiments.outputs(), experiments.outputs()
     scale = float(np.max(np.abs(once)))
-    with np.errstate(invalid="ignore"):
-        noise = float(np.max(np.abs(once - again)))
+    noise = _largest_difference(once, again)
     if noise > 1e-3 * scale:
-        if not subject.averaged:
-            yield _warning(
-                "randomised_predictions",
-                f"The logits of the same images differ by up to {noise:.3g}.",
-            )
-        return
-    # Beside itself only.
-    alone = subject.predict(tf.repeat(subject.images[:1], 2, axis=0))[0]
-    with np.errstate(invalid="ignore"):
-        difference = float(np.max(np.abs(alone - once[0])))
+        if experiments.averaged:
+            return None
+        return _warning(
+            "randomised_predictions",
+            f"The logits of the same images differ by up to {noise:.3g}.",
+        )
+    # The first image in a batch with a copy of itself only. Batch statistics
+    # need two images, and other kernels round in another way.
+    pair = tf.repeat(experiments.images[:1], 2, axis=0)
+    difference = _largest_difference(experiments.predict(pair)[0], once[0])
     if difference > 2e-2 * scale:
-        yield _warning(
+        return _warning(
             "batch_statistics",
             f"The logits of an image differ by {difference:.3g} between two "
             "batches.",
         )
+    return None
 
 
-def _probabilities_as_logits(subject):
-    # On noise as well: confident logits may happen to sum to 1.
+def _largest_difference(one, two):
+    """Returns the largest absolute difference of two arrays, a float."""
+    # Infinite logits differ by NaN, which is larger than nothing: no warning.
+    with np.errstate(invalid="ignore"):
+        return float(np.max(np.abs(one - two)))
+
+
+def _probabilities_as_logits(experiments):
+    """Warns if the outputs are probabilities."""
+    # Confident logits may happen to sum to 1 on images, but not on noise.
     noise = tf.random.stateless_uniform(
-        subject.images[:1].shape, subject.seed, *subject.value_range
+        experiments.images[:1].shape, experiments.seed, *experiments.value_range
     )
-    outputs = np.concatenate([subject.outputs(), subject.predict(noise)])
+    outputs = np.concatenate(
+        [experiments.outputs(), experiments.predict(noise)]
+    )
     if not graphs.are_probabilities(outputs):
         return None
     return _warning(
@@ -158,62 +169,66 @@ def _probabilities_as_logits(subject):
     )
 
 
-def _zero_gradients(subject, fooled):
-    """Gradients that are 0 where it matters.
+def _zero_gradients(experiments, missed):
+    """Warns of gradients that are 0 where attacks need them.
 
-    The cross-entropy of very confident predictions has none either. That is
-    no fault of the model, and matters only where the attacks overlooked what
-    the margin, which has some, leads to.
+    The cross-entropy of very confident predictions has a gradient of 0, too.
+    This is no fault of the model. It matters only where the attacks of the
+    evaluation missed what an attack on the margin finds.
 
     Args:
-        subject: `Subject`.
-        fooled: bool array `(count,)`. The images that a long attack on the
+        experiments: `Experiments`.
+        missed: bool array `(count,)`. The images that a longer attack on the
             margin breaks, unlike the attacks of the evaluation.
     """
     flat, flat_margin = (
-        (subject.gradients(loss) == 0).all(axis=1)
+        (experiments.gradients(loss) == 0).all(axis=1)
         for loss in (losses.cross_entropy, losses.margin)
     )
-    if not _is_notable(flat_margin | (flat & fooled)):
+    if not _is_more_than_chance(flat_margin | (flat & missed)):
         return None
     found = (
         f"The gradient of the cross-entropy is 0 on {np.mean(flat):.1%} of the "
         f"images, that of the margin on {np.mean(flat_margin):.1%}."
     )
-    if not subject.has_gradient:
+    if not experiments.has_gradient:
         found += " There is no gradient path from the logits to the images."
     return _warning("zero_gradients", found)
 
 
-def _non_finite_gradients(subject):
-    finite = np.isfinite(subject.gradients(losses.cross_entropy)).all(axis=1)
-    finite &= np.isfinite(subject.gradients(losses.margin)).all(axis=1)
-    if finite.all():
+def _non_finite_gradients(experiments):
+    """Warns of gradients that are NaN or infinite on any image."""
+    finite = np.isfinite(experiments.gradients(losses.cross_entropy))
+    finite &= np.isfinite(experiments.gradients(losses.margin))
+    share = np.mean(~finite.all(axis=1))
+    if not share:
         return None
     return _warning(
         "non_finite_gradients",
-        f"The gradient is not finite on {np.mean(~finite):.1%} of the images.",
+        f"The gradient is not finite on {share:.1%} of the images.",
     )
 
 
-def _not_converged(fooled):
-    if not _is_notable(fooled):
+def _not_converged(missed):
+    """Warns if a longer attack breaks images; see `_zero_gradients`."""
+    if not _is_more_than_chance(missed):
         return None
     return _warning(
         "not_converged",
         f"PGD on the margin, with 100 steps and 2 restarts, breaks "
-        f"{np.mean(fooled):.1%} of the images after all attacks.",
+        f"{np.mean(missed):.1%} of the images after all attacks.",
     )
 
 
-def _robust_at_huge_epsilon(subject):
-    """Half of the range: every image can become a grey one."""
+def _robust_at_huge_epsilon(experiments):
+    """Warns if images withstand a ball in which each could become grey."""
+    # No pixel is further from the middle of the range than half of its width.
     epsilon = 0.5
-    if subject.norm == "l2":
-        epsilon *= math.sqrt(math.prod(subject.images.shape[1:]))
-    epsilon = max(epsilon, subject.epsilon)
-    left = subject.withstands(epsilon=epsilon, steps=50, restarts=2)
-    if not _is_notable(left):
+    if experiments.norm == "l2":
+        epsilon *= math.sqrt(math.prod(experiments.images.shape[1:]))
+    epsilon = max(epsilon, experiments.epsilon)
+    left = experiments.withstands(epsilon=epsilon, steps=50, restarts=2)
+    if not _is_more_than_chance(left):
         return None
     return _warning(
         "robust_at_huge_epsilon",
@@ -222,29 +237,31 @@ def _robust_at_huge_epsilon(subject):
     )
 
 
-def _catastrophic_overfitting(subject, by_steps):
+def _catastrophic_overfitting(experiments, by_steps):
+    """Warns if one step of PGD breaks few images and ten nearly all."""
     single, several = by_steps[1.0], by_steps[10.0]
-    clean = float(np.mean(subject.right))
-    if overfitting.is_catastrophic(clean, single, several):
-        return _warning(
-            "catastrophic_overfitting", overfitting.words(single, several)
-        )
-    return None
+    clean = float(np.mean(experiments.right))
+    if not overfitting.is_catastrophic(clean, single, several):
+        return None
+    return _warning(
+        "catastrophic_overfitting", overfitting.words(single, several)
+    )
 
 
 def black_box_beats_white_box(outcomes, attacks):
-    """Warning if the black-box attack broke images that the others did not.
+    """Warns if the black-box attack broke images that the others did not.
 
     Args:
         outcomes: int array; see `RobustnessReport`.
-        attacks: labels of the attacks.
+        attacks: labels of the attacks, in order.
 
     Returns:
         `Finding` or `None`.
     """
-    black = [name.split(" #")[0] == BLACK_BOX for name in attacks]
+    black = [attack_name(label) == BLACK_BOX for label in attacks]
     if all(black):
         return None
+    # Only what comes after a gradient attack shows what that attack missed.
     first = black.index(False)
     late = [i for i, is_black in enumerate(black) if is_black and i > first]
     broken = np.isin(outcomes, late)
@@ -258,7 +275,7 @@ def black_box_beats_white_box(outcomes, attacks):
 
 
 def few_images(robust_accuracy, count):
-    """Warning if the interval around the robust accuracy is wide.
+    """Warns if the 95% interval around the robust accuracy is wide.
 
     Args:
         robust_accuracy: float in `[0, 1]`.
@@ -270,35 +287,21 @@ def few_images(robust_accuracy, count):
     low, high = wilson_interval(robust_accuracy, count)
     if high - low <= 2 * HALF_WIDTH:
         return None
+    needed = images_needed(robust_accuracy, HALF_WIDTH)
     return _warning(
         "few_images",
         f"The 95% interval of {count} images is {100 * (high - low):.1f} "
-        f"points wide; {images_needed(robust_accuracy)} would give "
-        f"{200 * HALF_WIDTH:.0f}.",
+        f"points wide; {needed} would give {200 * HALF_WIDTH:.0f}.",
     )
 
 
-def images_needed(share, half_width=HALF_WIDTH):
-    """How many images narrow the 95% interval (Wilson) of a share.
-
-    Args:
-        share: float in `[0, 1]`. What is observed.
-        half_width: float in `(0, 0.5)`. Half of the width of the interval.
-    """
-    # Half of Wilson's width, squared, is (b t + t^2 / 4) / (1 + t)^2 with the
-    # variance b and t = QUANTILE^2 / count.
-    b, w = share * (1 - share), half_width**2
-    a = 1 / 4 - w
-    t = (math.sqrt((b - 2 * w) ** 2 + 4 * a * w) - (b - 2 * w)) / (2 * a)
-    return math.ceil(QUANTILE**2 / t)
-
-
 def images_out_of_range(excess, count):
-    """Warning if images left the range by more than rounding does.
+    """Warns if images left the range by more than rounding explains.
 
     Args:
-        excess: float >= 0. The most, as a fraction of the width of the range.
-        count: int. How many images left it.
+        excess: float >= 0. The largest excess, as a share of the width of the
+            range.
+        count: int. How many images left the range.
 
     Returns:
         `Finding` or `None`.
@@ -312,10 +315,14 @@ def images_out_of_range(excess, count):
     )
 
 
-def _is_notable(mask):
-    """Whether enough images are meant for it not to be a chance."""
-    return np.sum(mask) > 1 and np.mean(mask) > TOLERANCE
+def _is_more_than_chance(mask):
+    """Returns true if so many images are true in `mask` that it is no chance.
+
+    One image alone may have a singular gradient or lie at the boundary.
+    """
+    return np.sum(mask) > 1 and np.mean(mask) > CHANCE
 
 
 def _warning(name, found):
-    return Finding(name, found, *TEXTS[name])
+    """Returns the `Finding` of that name, with its explanation."""
+    return Finding(name, found, *EXPLANATIONS[name])

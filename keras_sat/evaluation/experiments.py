@@ -1,4 +1,4 @@
-"""What the experiments of `diagnostics` are made on."""
+"""Small experiments on a few images: what `diagnostics` judges by."""
 
 import dataclasses
 import functools
@@ -13,25 +13,29 @@ from keras_sat.predictions.inference import inference
 from keras_sat.predictions.inference import input_gradient
 from keras_sat.predictions.labels import is_right
 
+# The radii of the curve, as multiples of the radius of the evaluation.
 RELATIVE_EPSILONS = (0.25, 0.5, 1.0, 2.0, 4.0)
 STEPS = (1, 2, 5, 10, 20, 50)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Subject:
-    """A model and the few images that the experiments use.
+class Experiments:
+    """A model, a few images, and the experiments that are made on them.
 
     Args:
         predict: function from images to float32 logits.
         images: float32 tensor `(count, ...)` in `value_range`.
         labels: int32 tensor `(count,)`.
-        withstood: bool array `(count,)`. Which images no attack broke.
-        epsilon: float > 0. Radius of the attacks, as a fraction of the range.
+        withstood: bool array `(count,)`. The images that no attack of the
+            evaluation broke.
+        epsilon: float > 0. Radius of these attacks, as a fraction of the width
+            of `value_range`.
         norm: str. `"linf"` or `"l2"`.
-        value_range: pair of floats.
+        value_range: pair of floats. Black and white in the images.
         seed: int32 tensor `(2,)`.
-        averaged: bool. Whether the attacks average over predictions, so that
-            random ones are no reason to doubt. Defaults to `False`.
+        averaged: bool. Whether the attacks of the evaluation average over
+            predictions. Then random predictions are no reason to doubt it.
+            Defaults to `False`.
         batch_size: int. How many images the model takes at once. Defaults to
             `64`.
     """
@@ -49,6 +53,7 @@ class Subject:
 
     def __post_init__(self):
         object.__setattr__(self, "predict", inference(self.predict))
+        # A model without gradients is to be diagnosed, not to raise an error.
         if not self.has_gradient:
             predict = _with_zero_gradient(self.predict)
             object.__setattr__(self, "predict", predict)
@@ -66,18 +71,21 @@ class Subject:
 
     @functools.cached_property
     def right(self):
-        """Which images are classified right, bool `(count,)`."""
+        """The images that are classified right, bool array `(count,)`."""
         return np.asarray(is_right(self.labels, self.outputs()))
 
     def outputs(self):
-        """The logits of all images, computed anew, as an array."""
+        """Returns the logits of all images, computed anew, as an array."""
         return self._in_batches(lambda x, _, __: self.predict(x))
 
     def gradients(self, loss):
-        """Gradients `(count, pixels)` of a loss, an array.
+        """Returns the gradients of a loss with respect to the images.
 
         Args:
             loss: function `(labels, logits) -> (batch,)`.
+
+        Returns:
+            float array `(count, pixels)`.
         """
 
         def gradient(images, labels, _):
@@ -89,19 +97,19 @@ class Subject:
         return gradients.reshape(len(gradients), -1)
 
     def withstands(self, among=None, **options):
-        """Which images PGD on the margin does not break.
+        """Returns the images that PGD on the margin does not break.
 
-        On very confident predictions the cross-entropy is flat, the margin is
-        not.
+        It attacks the margin because the cross-entropy of very confident
+        predictions is flat.
 
         Args:
             among: bool array `(count,)`. The images to attack. Defaults to
                 those that are classified right.
-            **options: arguments of `PGD`. It has 20 steps by default, which
+            **options: arguments of `PGD`. By default it makes 20 steps, which
                 together are 2.5 radii long.
 
         Returns:
-            bool array `(count,)`; false for all that are not attacked.
+            bool array `(count,)`; false for images that are not attacked.
         """
         run = compiled(self._pgd(**options), self.predict)
 
@@ -114,27 +122,31 @@ class Subject:
         return left
 
     def accuracy_by_epsilon(self):
-        """Accuracy after PGD-20, by radius; at 0 without attack."""
+        """Returns a dict from radii to the accuracy under PGD-20.
+
+        The radius 0 stands for the accuracy on the clean images.
+        """
         curve = {0.0: float(np.mean(self.right))}
         for factor in RELATIVE_EPSILONS:
             epsilon = factor * self.epsilon
+            # The L-infinity ball of radius 1 already holds all images.
             if self.norm == "linf" and epsilon > 1:
                 break
             curve[epsilon] = float(np.mean(self.withstands(epsilon=epsilon)))
         return curve
 
     def accuracy_by_steps(self):
-        """Accuracy after PGD, by number of steps."""
+        """Returns a dict from numbers of steps to the accuracy under PGD."""
         return {
             float(steps): float(np.mean(self.withstands(steps=steps)))
             for steps in STEPS
         }
 
     def examples(self, count=8):
-        """A few images before and after PGD-20.
+        """Returns a few images before and after PGD-20.
 
         Args:
-            count: int >= 1.
+            count: int >= 1. How many images. Defaults to `8`.
 
         Returns:
             Dict with the arguments of `plots.perturbation_grid`, or `None` if
@@ -158,7 +170,7 @@ class Subject:
         }
 
     def _pgd(self, **options):
-        """PGD on the margin; the steps together are 2.5 radii long."""
+        """Returns PGD on the margin with the defaults of `withstands`."""
         options = {
             "epsilon": self.epsilon,
             "norm": self.norm,
@@ -170,7 +182,13 @@ class Subject:
         return PGD(**({"step_size": step_size} | options))
 
     def _in_batches(self, function, indices=None):
-        """`function(images, labels, seed)` of all images or some, joined."""
+        """Returns what a function gives for the images, batch by batch, joined.
+
+        Args:
+            function: callable `(images, labels, seed)` to a tensor
+                `(batch, ...)`.
+            indices: int array. The images to use. Defaults to all.
+        """
         if indices is None:
             indices = np.arange(len(self.labels))
         results = []
@@ -185,7 +203,7 @@ class Subject:
 
 
 def _with_zero_gradient(predict):
-    """`predict`, with a gradient of 0 instead of none."""
+    """Returns `predict` with a gradient of 0 in place of a missing one."""
 
     def connected(images):
         axes = list(range(1, images.shape.rank))

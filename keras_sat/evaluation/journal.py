@@ -1,4 +1,4 @@
-"""A file that remembers how far a long computation has come."""
+"""A file that keeps the results of a long computation, line by line."""
 
 import json
 import os
@@ -8,24 +8,26 @@ import numpy as np
 from keras_sat import checks
 
 _FORMAT = {"format": "keras_sat journal 1"}
-# What every file begins with, so that no other file is written to.
+# The first bytes of every journal: a file without them is left untouched.
 _START = json.dumps(_FORMAT)[:-1].encode()
 
 
 class Journal:
-    """Results that are safe on the disk as soon as they are known.
+    """Results that are on the disk as soon as they are known.
 
-    A header says what is computed; each line after it holds one result. A line
-    that was cut off when the program was killed is dropped, so what it held is
-    computed again.
+    The first line of the file is a header that says what is computed; each line
+    after it holds one result. A line that was cut off when the program was
+    killed is dropped, and its result has to be computed again.
 
     Args:
-        path: str or path-like. Made if missing; `None` to remember in memory.
+        path: str or path-like. The file is created if it is missing. `None` to
+            keep the results in memory only.
         header: dict of what JSON can hold. A file with another header is
-            refused. Floats may differ by a thousandth, as two runs may.
+            refused. Floats may differ by a thousandth, because two runs of a
+            model may differ in rounding.
 
     Raises:
-        ValueError: If `path` cannot be written, is no journal, or is one of
+        ValueError: If `path` cannot be written, is no journal, or belongs to
             another computation.
     """
 
@@ -54,21 +56,21 @@ class Journal:
 
     @property
     def is_new(self):
-        """Whether nothing is remembered yet."""
+        """True if there is no result yet."""
         return not self._entries
 
     def get(self, *key):
-        """The result of that key, or `None`."""
+        """Returns the result under a key of integers, or `None`."""
         return self._entries.get(key)
 
     def add(self, *key, value):
-        """Remembers a result under a key of integers."""
+        """Adds a result under a key of integers, and writes it to the disk."""
         self._entries[key] = value
         if self._path is not None:
             self._append({"key": key, "value": value})
 
     def _read(self):
-        """The whole lines of the file, which is cut after the last one."""
+        """Returns the complete lines, and cuts the file after the last one."""
         try:
             with open(self._path, "a+b") as file:
                 file.seek(0)
@@ -85,11 +87,18 @@ class Journal:
         return lines
 
     def _parse(self, content, whole):
+        """Returns the lines as objects, or refuses a file that is no journal.
+
+        Args:
+            content: bytes. All that the file holds.
+            whole: int. Where its last complete line ends.
+        """
         try:
             lines = [json.loads(line) for line in content[:whole].splitlines()]
         except ValueError:
             lines = None
-        # A header that was cut off has only its beginning.
+        # The program may have been killed while it wrote the header: then the
+        # file holds the beginning of `_START` only.
         if lines is None or not content.startswith(_START[: len(content)]):
             checks.refuse(
                 "state_path",
@@ -100,6 +109,7 @@ class Journal:
         return lines
 
     def _append(self, content):
+        """Writes one more line, and waits until it is on the disk."""
         with open(self._path, "ab") as file:
             file.write(json.dumps(content).encode() + b"\n")
             file.flush()
@@ -107,15 +117,17 @@ class Journal:
 
 
 def _differences(old, new):
-    """The keys with different values."""
+    """Returns the sorted keys under which two headers differ."""
     return [
         key
         for key in sorted(old.keys() | new.keys())
+        # JSON turns tuples into lists: compare what the file would hold.
         if not _same(old.get(key), json.loads(json.dumps(new.get(key))))
     ]
 
 
 def _same(old, new):
+    """Returns true if two values are equal, floats up to a thousandth."""
     if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(map(_same, old, new))
     if isinstance(old, float) and isinstance(new, float):

@@ -1,19 +1,23 @@
-"""Catastrophic overfitting: robust against one step and against no more."""
+"""Catastrophic overfitting: robustness against one step, but not to ten."""
 
 MEANING = "The model learned to fool the single step of its training."
 FIX = "Train with more steps, a smaller step, or stop earlier."
 
 
 def is_catastrophic(clean, single, several):
-    """Whether one step breaks few images and ten break nearly all.
+    """Returns true if one step breaks few images and ten break nearly all.
 
-    On a plain model, where ten steps break most images, one breaks half of
-    them.
+    Without overfitting the two are closer: where ten steps break most of the
+    images of a model, one step breaks about half of them.
 
     Args:
-        clean: float. Accuracy on clean images.
-        single: float. Accuracy after one step as long as the radius.
-        several: float. Accuracy after ten steps.
+        clean: float in `[0, 1]`. Accuracy on clean images.
+        single: float in `[0, 1]`. Accuracy after one step as long as the
+            radius.
+        several: float in `[0, 1]`. Accuracy after ten steps.
+
+    Returns:
+        bool.
 
     Reference:
     - [Wong et al., 2020](https://arxiv.org/abs/2001.03994)
@@ -22,5 +26,9 @@ def is_catastrophic(clean, single, several):
 
 
 def words(single, several):
-    """The two accuracies, for messages."""
+    """Returns a sentence with the two accuracies, for messages.
+
+    Args:
+        single, several: as in `is_catastrophic`.
+    """
     return f"{single:.1%} accuracy after one step, {several:.1%} after ten."

@@ -1,75 +1,25 @@
-"""What an evaluation shows and keeps while it runs."""
-
-import glob
-import os
+"""The progress bar of an evaluation."""
 
 import keras
 import numpy as np
 
-from keras_sat import checks
-from keras_sat import files
 from keras_sat.evaluation.report import MISCLASSIFIED
 
 
-class Keeper:
-    """Writes the adversarial images of each batch, if they are to be kept.
-
-    Args:
-        directory: str or path-like, or `None`. It must be there, and no other
-            process may write to it.
-        is_new: bool. Whether the evaluation begins, so that what lies there is
-            of another one.
-
-    Raises:
-        ValueError: If it holds images of another evaluation.
-    """
-
-    def __init__(self, directory, is_new):
-        self.directory = directory
-        if directory is None:
-            return
-        files.remove_unfinished(directory, "batch_*.npz")
-        if is_new and glob.glob(os.path.join(directory, "batch_*.npz")):
-            checks.refuse(
-                "adversarial_dir",
-                "hold no images of another evaluation",
-                directory,
-                "Empty the folder, or give another one.",
-            )
-
-    def path(self, batch):
-        """The file of a batch."""
-        return os.path.join(self.directory, f"batch_{batch.index:06}.npz")
-
-    def has(self, batch):
-        """Whether nothing of the batch is left to be kept."""
-        return self.directory is None or os.path.exists(self.path(batch))
-
-    def write(self, batch):
-        """Writes the file of a batch, unless it is there."""
-        if self.has(batch):
-            return
-        arrays = {
-            name: getattr(batch, name)
-            for name in ("images", "adversarial", "labels", "outcomes")
-        }
-        files.write(
-            self.path(batch), lambda file: np.savez_compressed(file, **arrays)
-        )
-
-
 class Progress:
-    """A progress bar with the accuracies so far.
+    """A progress bar with the clean and robust accuracy so far.
 
     Args:
-        size: int. Number of batches, or `None`.
-        attacks: int. How many are tried on each.
-        verbose: int. 0 for none.
+        size: int. Number of batches; `None` if it is unknown.
+        attacks: int. How many attacks are made on each batch.
+        verbose: int. 0 for no progress bar.
     """
 
     def __init__(self, size, attacks, verbose):
         self.attacks = attacks
         self.done = 0
+        # From the index of each batch to its numbers of images, of those that
+        # are classified right, and of those that withstood all attacks so far.
         self.counts = {}
         self.bar = keras.utils.Progbar(
             size * attacks if size and attacks else None,
@@ -78,11 +28,15 @@ class Progress:
             unit_name="attack",
         )
 
-    def update(self, batch):
-        """Shows the accuracies after one more attack on a batch."""
+    def update(self, case):
+        """Shows the accuracies after one more attack on a batch.
+
+        Args:
+            case: `WorstCase`. The state of the batch.
+        """
         self.done += 1
-        outcomes = batch.outcomes
-        self.counts[batch.index] = (
+        outcomes = case.outcomes
+        self.counts[case.batch.index] = (
             len(outcomes),
             np.sum(outcomes != MISCLASSIFIED),
             np.sum(outcomes == self.attacks),
@@ -95,6 +49,6 @@ class Progress:
         self.bar.update(self.done, accuracies, finalize=False)
 
     def close(self):
-        """Ends the line."""
+        """Ends the line of the bar, if one was shown."""
         if self.done:
             self.bar.update(self.done, finalize=True)

@@ -1,4 +1,4 @@
-"""What an evaluation of robustness found."""
+"""The report of an evaluation of robustness."""
 
 import dataclasses
 import io
@@ -14,22 +14,23 @@ import numpy as np
 from keras_sat import checks
 from keras_sat import files
 from keras_sat.evaluation import report_text
+from keras_sat.evaluation.confidence import wilson_interval
 
+# The outcome of an image that is classified wrong without an attack.
 MISCLASSIFIED = -1
-# Of the normal distribution, for 95% intervals.
-QUANTILE = 1.959964
-# Of the files; to be raised when `load` can no longer read older ones.
+# The format of the files. Raise the number when `load` can no longer read
+# older ones.
 FORMAT = "keras_sat robustness report 1"
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A reason to doubt the number, with what it means and what to do.
+    """A reason to doubt a robust accuracy, with an explanation and advice.
 
     Args:
-        name: str. Short, for programs.
+        name: str. A short name, for programs.
         found: str. What was observed, with numbers.
-        meaning: str. Why it puts the number in doubt.
+        meaning: str. Why this puts the robust accuracy in doubt.
         remedy: str. What to do.
     """
 
@@ -46,7 +47,7 @@ class Finding:
 class RobustnessReport:
     """The outcome of every attack for every image.
 
-    Two reports are equal if they say the same, however long it took.
+    Two reports are equal if all but `seconds` is equal.
 
     Args:
         labels: int array `(images,)`. The right classes.
@@ -54,12 +55,14 @@ class RobustnessReport:
             misclassified, else the index in `attacks` of the first attack that
             succeeded, or `len(attacks)` where none did.
         attacks: tuple of str. Labels of the attacks, in order.
-        epsilon: float. Radius, as a fraction of the range of the pixels.
+        epsilon: float >= 0. Radius of the ball, as a fraction of the width of
+            `value_range`; 0 if no attack was made.
         norm: str. `"linf"` or `"l2"`.
-        seed: int. What the randomness of the attacks came from.
-        settings: dict. The configuration of each attack.
-        versions: dict of str. keras_sat, Keras and TensorFlow.
-        warnings: tuple of `Finding`. Reasons to doubt the number.
+        seed: int. The seed of the random numbers of the attacks.
+        settings: dict from the label of each attack to its configuration.
+        versions: dict from the names of keras_sat, Keras and TensorFlow to
+            their versions.
+        warnings: tuple of `Finding`. Reasons to doubt the robust accuracy.
         curves: dict. `"epsilon"` and `"steps"`: accuracies on a part of the
             images, by radius and by number of steps of PGD. Empty if no
             experiments were made.
@@ -68,7 +71,7 @@ class RobustnessReport:
             arguments of `plots.perturbation_grid`.
 
     Raises:
-        ValueError: If `labels` and `outcomes` do not go together.
+        ValueError: If `labels` and `outcomes` do not fit together.
     """
 
     labels: np.ndarray
@@ -97,7 +100,7 @@ class RobustnessReport:
 
     @property
     def num_images(self):
-        """Number of images."""
+        """How many images were evaluated."""
         return len(self.labels)
 
     @property
@@ -125,7 +128,7 @@ class RobustnessReport:
 
     @property
     def per_class(self):
-        """Images, clean and robust accuracy of each class that occurs."""
+        """Dict from each class to its number of images and accuracies."""
         table = {}
         for label in np.unique(self.labels):
             outcomes = self.outcomes[self.labels == label]
@@ -148,16 +151,16 @@ class RobustnessReport:
     def save(self, directory):
         """Writes `report.json`, `report.md`, examples and pictures.
 
-        A file is replaced by a whole new one or stays as it is. A report that
-        was saved there before is there until the new one is.
+        Each file is written whole or not at all. If writing fails, a report
+        that was saved there before can still be loaded.
 
         Args:
-            directory: str or path-like. Made if missing.
+            directory: str or path-like. It is created if it is missing.
 
         Raises:
             ImportError: If matplotlib is missing and there is something to
-                draw. All other files are written before.
-            OSError: If there is no room for the files.
+                draw. All other files are written before that.
+            OSError: If the disk is full.
             ValueError: If the directory cannot be written.
         """
         folder = pathlib.Path(directory)
@@ -166,14 +169,14 @@ class RobustnessReport:
         name = content["examples"]
         if name:
             files.write(folder / name, lambda f: f.write(self._packed()))
-        # It names the examples that it goes with, so that the two can be
-        # replaced one after the other.
+        # The name of the examples, which stands in `report.json`, has their
+        # checksum: until that file is replaced, the old report is complete.
         text = json.dumps(content, indent=1, default=_plain)
         files.write_text(folder / "report.json", text)
         pictures = report_text.pictures(self)
         text = report_text.markdown(self, pictures)
         files.write_text(folder / "report.md", text)
-        # What is left of an older report would pass for a part of this one.
+        # Files of an older report would seem to belong to this one.
         for path in folder.glob("examples_*.npz"):
             if path.name != name:
                 path.unlink()
@@ -184,7 +187,7 @@ class RobustnessReport:
 
     @classmethod
     def load(cls, directory):
-        """Reads what `save` wrote.
+        """Reads a report that `save` wrote.
 
         Args:
             directory: str or path-like.
@@ -193,7 +196,7 @@ class RobustnessReport:
             A report equal to the saved one.
 
         Raises:
-            ValueError: If it holds no report, or a damaged one.
+            ValueError: If the directory holds no report, or a damaged one.
         """
         folder = pathlib.Path(directory)
         try:
@@ -215,7 +218,7 @@ class RobustnessReport:
 
     @classmethod
     def _parsed(cls, content, folder):
-        """The report that `content`, from the JSON file, describes."""
+        """Returns the report that the content of `report.json` describes."""
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError("report.json is of another format")
         names = [field.name for field in dataclasses.fields(cls)]
@@ -233,7 +236,7 @@ class RobustnessReport:
         return cls(**content)
 
     def _content(self):
-        """All that was found, as JSON holds it."""
+        """Returns all but the seconds, in the form that JSON gives back."""
         content = {
             "format": FORMAT,
             "num_images": self.num_images,
@@ -263,34 +266,45 @@ class RobustnessReport:
         return json.loads(json.dumps(content, default=_plain))
 
     def _packed(self):
-        """The bytes of a file with the examples; the same for the same."""
+        """Returns the content of the `.npz` file with the examples, bytes.
+
+        Equal examples give equal bytes, so that their checksum identifies them.
+        """
         file = io.BytesIO()
         np.savez(file, **self.examples)
         return file.getvalue()
 
 
-def wilson_interval(share, count, z=QUANTILE):
-    """95% confidence interval of a share that was observed.
+def distinct_labels(attacks):
+    """Returns a label for each attack; repeated ones are numbered from 2.
 
     Args:
-        share: float in `[0, 1]`.
-        count: int >= 1. Number of observations.
-        z: float. Quantile of the normal distribution.
+        attacks: sequence of `Attack`.
 
     Returns:
-        Pair of floats in `[0, 1]`.
-
-    Reference:
-    - [Wilson, 1927](https://doi.org/10.1080/01621459.1927.10502953)
+        List of str, like `["PGD-10", "PGD-10 #2", "Square"]`.
     """
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    spread = z / (1 + z**2 / count)
-    spread *= math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return max(0.0, middle - spread), min(1.0, middle + spread)
+    labels = []
+    for label in (attack.label for attack in attacks):
+        count = sum(attack_name(known) == label for known in labels)
+        labels.append(f"{label} #{count + 1}" if count else label)
+    return labels
+
+
+def attack_name(label):
+    """Returns a label of `distinct_labels` without its number."""
+    return label.split(" #")[0]
 
 
 def _check_ids(name, values, size, low, high):
-    """Checks for `size` integers, one or more, from `low` to `high`."""
+    """Checks that values are `size` integers, one or more, in a range.
+
+    Args:
+        name: str. The argument, for errors.
+        values: array.
+        size: int. How many there have to be.
+        low, high: numbers. The smallest and the largest that are allowed.
+    """
     if values.shape != (size,) or not size or values.dtype.kind not in "iu":
         checks.refuse(
             name,
@@ -306,7 +320,7 @@ def _check_ids(name, values, size, low, high):
 
 
 def _plain(value):
-    """What stands in JSON for an array, or for a function in a setting."""
+    """Returns what JSON holds for an array, or for a function in a setting."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     return getattr(value, "__qualname__", None) or str(value)

@@ -6,7 +6,7 @@ PICTURES = ("accuracy_by_epsilon.png", "accuracy_by_steps.png", "examples.png")
 
 
 def text(report):
-    """A table of the accuracies, and the warnings.
+    """Returns a table of the accuracies, and the warnings, as text.
 
     Args:
         report: `RobustnessReport`.
@@ -37,14 +37,14 @@ def text(report):
 
 
 def markdown(report, pictures):
-    """The same, with a table of the classes and links to pictures.
+    """Returns the text, a table of the classes and links to pictures.
 
     Args:
         report: `RobustnessReport`.
-        pictures: iterable of str. Names of files.
+        pictures: iterable of str. Names of the files to link to.
 
     Returns:
-        str of several lines.
+        str of several lines, in Markdown.
     """
     lines = ["# Robustness", "", "```", text(report), "```", ""]
     lines += ["| class | images | clean accuracy | robust accuracy |"]
@@ -61,7 +61,7 @@ def markdown(report, pictures):
 
 
 def pictures(report):
-    """What a report has to show.
+    """Returns functions that draw the pictures of a report.
 
     Args:
         report: `RobustnessReport`.
@@ -87,6 +87,7 @@ def pictures(report):
 
 
 def _warnings(report):
+    """Returns a line for each warning, or one that says why there is none."""
     if report.warnings:
         return [f"  ! {warning}" for warning in report.warnings]
     # Without curves there were no experiments that could have found any.
@@ -94,7 +95,7 @@ def _warnings(report):
 
 
 def _fraction(epsilon):
-    """`epsilon`, also in grey levels where these are whole."""
+    """Returns `epsilon` as text, with its grey levels if they are whole."""
     levels = 255 * epsilon
     if epsilon and abs(levels - round(levels)) < 1e-6:
         return f"{epsilon:.5f} ({round(levels)}/255)"

@@ -1,25 +1,28 @@
-"""How robust a classifier is: the worst case over several attacks."""
+"""The robust accuracy of a classifier: the worst case of several attacks."""
 
+import contextlib
 import dataclasses
-import itertools
 
 import numpy as np
-import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import files
-from keras_sat.attacks import ensemble
+from keras_sat.attacks import requested_attacks
 from keras_sat.distribution import several_workers
-from keras_sat.evaluation import diagnostics
+from keras_sat.evaluation import journal_header
+from keras_sat.evaluation.adversarial_files import AdversarialFiles
+from keras_sat.evaluation.diagnostics import DIAGNOSED
+from keras_sat.evaluation.diagnostics import diagnosed
+from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.evaluation.journal import Journal
-from keras_sat.evaluation.progress import Keeper
 from keras_sat.evaluation.progress import Progress
+from keras_sat.evaluation.reading import read
 from keras_sat.evaluation.report import RobustnessReport
-from keras_sat.evaluation.worst_case import Evaluator
+from keras_sat.evaluation.report import distinct_labels
+from keras_sat.evaluation.worst_case import WorstCaseSearch
 from keras_sat.version import versions
 
-# How many images the diagnostics and the pictures are made of.
-DIAGNOSED = 64
+# Images in each batch of a pair of arrays.
 BATCH_SIZE = 128
 
 
@@ -39,14 +42,14 @@ def evaluate_robustness(
     batch_size=BATCH_SIZE,
     verbose=1,
 ):
-    """Accuracy of a classifier under attack, with reasons to doubt it.
+    """Measures the accuracy of a classifier under attack, and doubts it.
 
     Every image is attacked by each attack in turn until one succeeds: what
-    counts is the worst case for each image. The default is AutoAttack in its
-    standard version, the number that the field reports.
+    counts is the worst case for each image. The default is the standard version
+    of AutoAttack, whose robust accuracy is what the field reports.
 
-    Under a `tf.distribute` strategy each replica attacks batches of its own;
-    the report is that of one device.
+    Under a `tf.distribute` strategy each replica attacks batches of its own.
+    The report is the same as on one device.
 
     Args:
         model: `keras.Model`, or function, from images in `value_range` to
@@ -60,28 +63,29 @@ def evaluate_robustness(
             `AutoAttack`, which lists the other names.
         epsilon: float >= 0. Radius of the ball, as a fraction of the width of
             `value_range`; at most 1 for `norm="linf"`. With 0 the robust
-            accuracy is the clean one. It replaces that of the attacks; the
-            step of a `PGD` changes with it.
-            Defaults to that of the attacks, or `4 / 255`.
+            accuracy is the clean accuracy. It replaces the radius of the
+            attacks; the step size of a `PGD` is scaled with it. Defaults to
+            that of the attacks, or `4 / 255`.
         norm: str. `"linf"` or `"l2"`. Defaults to that of the attacks, or
             `"linf"`.
-        value_range: pair of floats. What black and white are in the images
-            that `model` takes. Defaults to that of a `SATModel`, or
-            `(0.0, 1.0)`.
-        seed: int. The same seed gives the same report. Defaults to `0`.
+        value_range: pair of floats. Black and white in the images that `model`
+            takes. Defaults to that of a `SATModel`, or `(0.0, 1.0)`.
+        seed: int >= 0. The same seed gives the same report. Defaults to `0`.
         state_path: str or path-like. A file that remembers each attack on
-            each batch. Started again with the same arguments, a killed
-            evaluation continues from it. The dataset must give the same
-            batches again. Defaults to none.
-        adversarial_dir: str or path-like. Where to keep, for each batch, the
-            arrays `images`, `adversarial`, `labels` and `outcomes` (see
-            `RobustnessReport`) in a `.npz` file. It must hold none of another
-            evaluation. Defaults to nowhere.
-        diagnose: bool. Whether to look for signs that the number is wrong,
-            on the first 64 images. Defaults to `True`.
+            each batch. An evaluation that was killed continues from it when it
+            is started again with the same arguments and a dataset that gives
+            the same batches. Defaults to `None`: nothing is remembered.
+        adversarial_dir: str or path-like. A folder for the adversarial images:
+            a `.npz` file for each batch, with the arrays `images`,
+            `adversarial`, `labels` and `outcomes` (see `RobustnessReport`). It
+            must hold no such files of another evaluation. Defaults to `None`:
+            nothing is kept.
+        diagnose: bool. Whether to look, by experiments on the first 64 images,
+            for signs that the robust accuracy is wrong. Defaults to `True`.
         jit_compile: bool or `"auto"`. Whether to use XLA; `"auto"` uses it
             where there is an accelerator. Defaults to `"auto"`.
-        batch_size: int. For arrays. Defaults to `128`.
+        batch_size: int >= 1. Images in each batch, if `dataset` is a pair of
+            arrays. Defaults to `128`.
         verbose: int. 0 for no progress bar. Defaults to `1`.
 
     Returns:
@@ -105,112 +109,121 @@ def evaluate_robustness(
     Reference:
     - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
     """
-    evaluator = Evaluator(model, value_range, seed, jit_compile)
-    paths = {"state_path": state_path, "adversarial_dir": adversarial_dir}
-    for name, path in paths.items():
-        # All workers would write to it, and go on from different places.
-        if path is not None and several_workers(evaluator.strategy):
-            checks.refuse(name, "be None on several workers", path)
-    chosen = ensemble(attacks, epsilon, norm, evaluator.value_range)
-    epsilon = chosen.epsilon if epsilon is None else epsilon
-    stream, size, logits = evaluator.read(dataset, batch_size)
-    attacks = chosen.sequence(logits.shape[1])
-    first, stream = _peek(stream)
-    header = evaluator.describe(
-        attacks, epsilon, adversarial_dir, first, logits
+    evaluated = EvaluatedModel(model, value_range, jit_compile)
+    checks.integer("seed", seed, least=0)
+    _check_single_writer(
+        evaluated.strategy,
+        {"state_path": state_path, "adversarial_dir": adversarial_dir},
     )
-    tried = attacks if epsilon else ()
-    progress = Progress(size, len(tried), verbose)
-    finished, sample = [], []
+    request = requested_attacks(attacks, epsilon, norm, evaluated.value_range)
+    data = read(dataset, batch_size, evaluated)
+    attacks = request.named(data.num_classes)
+    tried = request.tried(data.num_classes)
+    header = journal_header.header(
+        evaluated, data, attacks, request.epsilon, seed, adversarial_dir
+    )
+    progress = Progress(data.size, len(tried), verbose)
+    with _files(state_path, adversarial_dir, header) as (journal, kept):
+        search = WorstCaseSearch(evaluated, tried, seed, journal)
+        cases = search.of(data.batches, progress.update, kept.is_complete)
+        results = _collected(cases, kept)
+    progress.close()
+    report = _report(results, request, attacks, tried, seed)
+    if not diagnose:
+        return report
+    return diagnosed(report, evaluated, tried, results.sample, results.excess)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Results:
+    """What is left of the worst cases of all batches, in their order.
+
+    Images are only kept of the first batches, so that memory does not grow with
+    the dataset.
+
+    Args:
+        labels: int32 array `(images,)`. The right classes.
+        outcomes: int array `(images,)`; see `WorstCase`.
+        excess: float array `(images,)`; see `Batch`.
+        seconds: float. How long the attacks took.
+        sample: list of `Batch`. Those that the diagnostics use.
+    """
+
+    labels: np.ndarray
+    outcomes: np.ndarray
+    excess: np.ndarray
+    seconds: float
+    sample: list
+
+
+def _check_single_writer(strategy, paths):
+    """Refuses files where several workers would write to them.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        paths: dict from the names of arguments to paths or `None`.
+    """
+    for name, path in paths.items():
+        # All workers would write to it, and continue from different places.
+        if path is not None and several_workers(strategy):
+            checks.refuse(name, "be None on several workers", path)
+
+
+@contextlib.contextmanager
+def _files(state_path, adversarial_dir, header):
+    """Yields the journal and the adversarial files, and locks both."""
     with (
         files.alone("state_path", state_path),
         files.alone("adversarial_dir", adversarial_dir, inside=True),
     ):
         journal = Journal(state_path, header)
-        keeper = Keeper(adversarial_dir, journal.is_new)
-        for batch in evaluator.worst_cases(
-            stream, tried, journal, keeper.has, progress.update
-        ):
-            keeper.write(batch)
-            if sum(len(b.labels) for b in sample) < DIAGNOSED:
-                sample.append(dataclasses.replace(batch))
-            # All else of a batch is let go, so that memory does not grow.
-            batch.images = batch.adversarial = None
-            finished.append(batch)
-    progress.close()
-    labels = np.concatenate([batch.labels for batch in finished])
-    outcomes = np.concatenate([batch.outcomes for batch in finished])
-    if not epsilon:
-        outcomes = np.where(outcomes == 0, len(attacks), outcomes)
-    report = RobustnessReport(
-        labels=labels,
-        outcomes=outcomes,
-        attacks=tuple(_labels(attacks)),
-        epsilon=float(epsilon),
-        norm=chosen.norm,
+        yield journal, AdversarialFiles(adversarial_dir, journal.is_new)
+
+
+def _collected(cases, kept):
+    """Returns the `_Results` of all batches, and writes their files.
+
+    Args:
+        cases: iterator of `WorstCase`.
+        kept: `AdversarialFiles`.
+    """
+    labels, outcomes, excess, sample, seconds = [], [], [], [], 0.0
+    for case in cases:
+        kept.write(case)
+        if sum(map(len, labels)) < DIAGNOSED:
+            sample.append(case.batch)
+        labels.append(case.batch.labels)
+        outcomes.append(case.outcomes)
+        excess.append(case.batch.excess)
+        seconds += case.seconds
+    arrays = map(np.concatenate, (labels, outcomes, excess))
+    return _Results(*arrays, seconds=seconds, sample=sample)
+
+
+def _report(results, request, attacks, tried, seed):
+    """Returns the report of an evaluation, not diagnosed yet.
+
+    Args:
+        results: `_Results`.
+        request: `RequestedAttacks`.
+        attacks: sequence of the `Attack`s that the report names.
+        tried: sequence of those of them that were made.
+        seed: int.
+    """
+    labels = distinct_labels(attacks)
+    # The outcome of an image that withstood all attacks is their number. That
+    # of the attacks that were made may be smaller than that of those named.
+    withstood = results.outcomes == len(tried)
+    return RobustnessReport(
+        labels=results.labels,
+        outcomes=np.where(withstood, len(attacks), results.outcomes),
+        attacks=tuple(labels),
+        epsilon=float(request.epsilon),
+        norm=request.norm,
         seed=seed,
-        settings=dict(zip(_labels(attacks), header["attacks"], strict=True)),
-        versions=versions(),
-        seconds=sum(batch.seconds for batch in finished),
-    )
-    if not diagnose:
-        return report
-    excess = np.concatenate([batch.excess for batch in finished])
-    return _diagnosed(report, evaluator, attacks, sample, excess)
-
-
-def _peek(stream):
-    first = next(stream)
-    return first, itertools.chain([first], stream)
-
-
-def _labels(attacks):
-    """A label for each attack; those that repeat are numbered."""
-    labels = []
-    for label in (attack.label for attack in attacks):
-        count = sum(known.split(" #")[0] == label for known in labels)
-        labels.append(f"{label} #{count + 1}" if count else label)
-    return labels
-
-
-def _diagnosed(report, evaluator, attacks, sample, excess):
-    """The report with warnings, curves and a few pictures."""
-    images = np.concatenate([batch.images for batch in sample])[:DIAGNOSED]
-    count = len(images)
-    withstood = report.outcomes[:count] == len(report.attacks)
-    warnings = [
-        diagnostics.black_box_beats_white_box(report.outcomes, report.attacks),
-        diagnostics.few_images(report.robust_accuracy, report.num_images),
-        diagnostics.images_out_of_range(
-            excess.max(), int((excess > diagnostics.ROUNDING).sum())
+        settings=dict(
+            zip(labels, journal_header.settings(attacks), strict=True)
         ),
-    ]
-    curves, examples = {}, None
-    if report.epsilon:
-        subject = diagnostics.Subject(
-            predict=evaluator.predict,
-            images=tf.constant(images),
-            labels=tf.constant(report.labels[:count]),
-            withstood=withstood,
-            epsilon=report.epsilon,
-            norm=report.norm,
-            value_range=evaluator.value_range,
-            seed=tf.constant([report.seed % 2**31, 1], tf.int32),
-            averaged=any(
-                getattr(attack, "expectation_steps", 1) > 1
-                for attack in attacks
-            ),
-            batch_size=min(len(sample[0].labels), DIAGNOSED),
-        )
-        curves = {
-            "epsilon": subject.accuracy_by_epsilon(),
-            "steps": subject.accuracy_by_steps(),
-        }
-        warnings += diagnostics.find_warnings(subject, curves)
-        examples = subject.examples()
-    return dataclasses.replace(
-        report,
-        warnings=tuple(filter(None, warnings)),
-        curves=curves,
-        examples=examples,
+        versions=versions(),
+        seconds=results.seconds,
     )

@@ -1,210 +1,105 @@
-"""Attacks one after the other on what withstood the ones before."""
+"""The worst case of each image: attacks, one after the other, on survivors."""
 
 import dataclasses
-import hashlib
 import itertools
-import os
 import time
-import zlib
 
 import numpy as np
 import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks.seeds import fold_in
-from keras_sat.checks import classifiers
-from keras_sat.checks.batches import expected_by
-from keras_sat.distribution import current_strategy
-from keras_sat.distribution import xla
-from keras_sat.evaluation import reading
-from keras_sat.evaluation.parallel import Replicas
+from keras_sat.evaluation.parallel import ParallelAttack
+from keras_sat.evaluation.parallel import batches_at_once
+from keras_sat.evaluation.reading import Batch
 from keras_sat.evaluation.report import MISCLASSIFIED
-from keras_sat.predictions.inference import inference
-from keras_sat.predictions.labels import class_ids
-from keras_sat.predictions.labels import is_right
-from keras_sat.preprocessing.value_range import to_float
 
-# What stands for the unattacked images among the indices of the attacks.
+# The journal has the results of an attack under the index of the attack, and
+# those of the clean images under this number.
 CLEAN = -1
-# Images that leave the range further are taken for ones of another range.
-SLACK = 0.1
 
 
-@dataclasses.dataclass
-class Batch:
-    """Images, and what has become of each.
+@dataclasses.dataclass(frozen=True, eq=False)
+class WorstCase:
+    """What the attacks made so far have done to each image of a batch.
 
     Args:
-        index: int. The place among the batches.
-        images: float32 array, clipped to `value_range`.
-        labels: int array `(batch,)`.
-        excess: float array `(batch,)`. How far images left the range.
+        batch: `Batch`.
         outcomes: int array `(batch,)`; see `RobustnessReport`.
-        adversarial: float32 array like `images`.
-        seconds: float. What the attacks took.
+        adversarial: float32 array like the images: the first misclassified
+            image found, or the clean one.
+        seconds: float. How long the attacks took. Defaults to `0.0`.
     """
 
-    index: int
-    images: np.ndarray
-    labels: np.ndarray
-    excess: np.ndarray
-    outcomes: np.ndarray | None = None
-    adversarial: np.ndarray | None = None
+    batch: Batch
+    outcomes: np.ndarray
+    adversarial: np.ndarray
     seconds: float = 0.0
 
-    @property
-    def checksum(self):
-        """A number that changes with the images and labels."""
-        return zlib.crc32(self.labels.tobytes(), zlib.crc32(self.images.data))
+    def broken_by(self, attack, indices, adversarial, seconds):
+        """Returns the worst case after one more attack.
+
+        Args:
+            attack: int. The index of the attack.
+            indices: int array. Which images the attack broke.
+            adversarial: float32 array. What became of these images.
+            seconds: float. How long the attack took.
+        """
+        outcomes, images = self.outcomes.copy(), self.adversarial
+        outcomes[indices] = attack
+        if len(indices):
+            images = images.copy()
+            images[indices] = adversarial
+        return WorstCase(self.batch, outcomes, images, self.seconds + seconds)
 
 
-class Evaluator:
-    """A classifier, as an evaluation sees it.
+class WorstCaseSearch:
+    """Several attacks on a model, each on the images that withstood the others.
 
     Args:
-        model: `keras.Model`, or function, from images to logits.
-        value_range: pair of floats, or `None` for that of the model.
-        seed: int >= 0.
-        jit_compile: bool or `"auto"`.
+        evaluated: `EvaluatedModel`.
+        attacks: sequence of `Attack`, in the order in which they are run.
+        seed: int >= 0. The same seed gives the same worst cases.
+        journal: `Journal` of this evaluation. What it remembers is not computed
+            again.
     """
 
-    def __init__(self, model, value_range=None, seed=0, jit_compile="auto"):
-        classifiers.attackable("model", model)
-        checks.integer("seed", seed, least=0)
-        if value_range is None:
-            value_range = getattr(model, "value_range", (0.0, 1.0))
-        checks.value_range(value_range)
-        self.model = model
-        self.value_range = tuple(value_range)
-        self.seed = seed
-        self.strategy = current_strategy(model)
-        self.jit_compile = jit_compile
-        self.uses_xla = xla.wanted(jit_compile, model)
-        self._expected = expected_by(model, self.value_range, slack=SLACK)
-        self.predict = inference(model)
-        self._logits = tf.function(self.predict, autograph=False)
+    def __init__(self, evaluated, attacks, seed, journal):
+        self.evaluated = evaluated
+        self.attacks = tuple(attacks)
+        self.seed = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
+        self.journal = journal
 
-    def read(self, dataset, batch_size):
-        """Checked batches.
+    def of(self, batches, on_attack, is_complete=lambda batch: True):
+        """Yields the worst case of each batch.
 
         Args:
-            dataset: see `evaluate_robustness`.
-            batch_size: int. For arrays.
-
-        Returns:
-            Iterator of `Batch`, how many there are or `None`, and the logits of
-            the first one.
+            batches: iterator of `Batch`. It is read as far as needed.
+            on_attack: function, called with a `WorstCase` after each attack on
+                each batch.
+            is_complete: function from a `Batch` to bool. False if the outcomes
+                in the journal are not enough, because the adversarial images
+                are needed as well. Defaults to true for all batches.
         """
-        checks.integer("batch_size", batch_size)
-        stream, size = reading.stream(dataset, batch_size)
-        first = next(stream, None)
-        if first is None:
-            described = checks.Described("no batch")
-            checks.refuse("dataset", "not be empty", described)
-        logits = self.logits(self._batch(0, *first).images)
-        classifiers.outputs("model", logits)
-        # The labels of all batches, this one too, are checked against it.
-        self._expected = dataclasses.replace(
-            self._expected, num_classes=logits.shape[1]
-        )
-        stream = (
-            self._batch(i, images, labels)
-            for i, (images, labels) in enumerate(
-                itertools.chain([first], stream)
-            )
-        )
-        return stream, size, logits
-
-    def logits(self, images):
-        """Logits of float32 images, as an array of checked shape."""
-        with self.strategy.scope():
-            # For batches of any size, so that it is traced once.
-            spec = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
-            function = self._logits.get_concrete_function(spec)
-            logits = np.asarray(function(tf.convert_to_tensor(images)))
-        classifiers.logits("model", logits, len(images))
-        return logits
-
-    def worst_cases(self, stream, attacks, journal, complete, on_attack):
-        """Yields each batch once all attacks were tried on it.
-
-        Args:
-            stream: iterator of `Batch`.
-            attacks: sequence of `Attack`.
-            journal: `Journal` of this evaluation.
-            complete: function from a `Batch` to whether the outcomes of the
-                journal are all that is needed of it.
-            on_attack: function, called with a `Batch` after each attack.
-        """
-        with self.strategy.scope():
-            replicas = [
-                Replicas(attack, self.model, self.jit_compile)
-                for attack in attacks
+        with self.evaluated.strategy.scope():
+            runs = [
+                ParallelAttack(
+                    attack, self.evaluated.model, self.evaluated.jit_compile
+                )
+                for attack in self.attacks
             ]
-            count = Replicas.count()
-        while group := list(itertools.islice(stream, count)):
-            for batch in group:
-                self._classify(batch, len(attacks), journal)
-            for i, replica in enumerate(replicas):
-                todo = []
-                for batch in group:
-                    known = journal.get(batch.index, i)
-                    if known and complete(batch):
-                        batch.outcomes = np.asarray(known["outcomes"])
-                        batch.seconds = known["seconds"]
-                    else:
-                        todo.append(batch)
-                self._attack(i, attacks[i], replica, todo, journal)
-                for batch in group:
-                    on_attack(batch)
-            yield from group
+            count = batches_at_once()
+        while group := list(itertools.islice(batches, count)):
+            cases = [self._before_attacks(batch) for batch in group]
+            for i, run in enumerate(runs):
+                cases = self._after_attack(i, run, cases, is_complete)
+                for case in cases:
+                    on_attack(case)
+            yield from cases
 
-    def describe(self, attacks, epsilon, adversarial_dir, batch, logits):
-        """What must be the same for an evaluation to be continued.
-
-        Args:
-            attacks: sequence of `Attack`.
-            epsilon: float.
-            adversarial_dir: str or path-like, or `None`.
-            batch: `Batch`. The first one.
-            logits: array. Its logits.
-
-        Returns:
-            Dict of what JSON can hold.
-        """
-        again = self.logits(batch.images)
-        stable = np.allclose(logits, again, rtol=1e-3, atol=1e-3)
-        return {
-            "adversarial_dir": adversarial_dir
-            and os.path.abspath(adversarial_dir),
-            "attacks": [
-                {"class": type(attack).__name__} | attack.get_config()
-                for attack in attacks
-            ],
-            "epsilon": float(epsilon),
-            "seed": self.seed,
-            "value_range": list(map(float, self.value_range)),
-            "xla": self.uses_xla,
-            "weights": self._weights(),
-            "predictions": logits[:4].astype(float).tolist() if stable else [],
-        }
-
-    def _batch(self, index, images, labels):
-        self._expected.check(images, labels, number=index)
-        low, high = self.value_range
-        images = np.asarray(to_float(images, self.value_range))
-        axes = tuple(range(1, images.ndim))
-        below, above = low - images.min(axes), images.max(axes) - high
-        return Batch(
-            index,
-            np.clip(images, low, high),
-            np.asarray(class_ids(labels)).astype("int32"),
-            np.maximum(np.maximum(below, above), 0.0) / (high - low),
-        )
-
-    def _classify(self, batch, withstood, journal):
-        """The outcomes without attack, and the check of a resumed batch."""
-        known = journal.get(batch.index, CLEAN)
+    def _before_attacks(self, batch):
+        """Returns the worst case without attacks: some images are wrong."""
+        known = self.journal.get(batch.index, CLEAN)
         if known and known["checksum"] != batch.checksum:
             checks.refuse(
                 "dataset",
@@ -212,62 +107,78 @@ class Evaluator:
                 checks.Described(f"other images in batch {batch.index}"),
                 "Do not shuffle, or delete the file at `state_path`.",
             )
-        batch.adversarial = batch.images.copy()
         if known:
-            batch.outcomes = np.asarray(known["outcomes"])
-            return
-        right = self._is_right(batch.images, batch.labels)
-        batch.outcomes = np.where(right, withstood, MISCLASSIFIED)
-        journal.add(
+            return WorstCase(batch, np.asarray(known["outcomes"]), batch.images)
+        right = self.evaluated.is_right(batch.images, batch.labels)
+        outcomes = np.where(right, len(self.attacks), MISCLASSIFIED)
+        self.journal.add(
             batch.index,
             CLEAN,
-            value={
-                "checksum": batch.checksum,
-                "outcomes": batch.outcomes.tolist(),
-            },
+            value={"checksum": batch.checksum, "outcomes": outcomes.tolist()},
+        )
+        return WorstCase(batch, outcomes, batch.images)
+
+    def _after_attack(self, i, run, cases, is_complete):
+        """Returns the worst cases after the attack of index `i`.
+
+        Each is remembered from an earlier run, or else computed.
+        """
+        after = [self._remembered(i, case, is_complete) for case in cases]
+        missing = [k for k, case in enumerate(after) if case is None]
+        computed = self._attacked(i, run, [cases[k] for k in missing])
+        for k, case in zip(missing, computed, strict=True):
+            after[k] = case
+        return after
+
+    def _remembered(self, i, case, is_complete):
+        """Returns what the journal has of an attack, or `None`."""
+        known = self.journal.get(case.batch.index, i)
+        if not known or not is_complete(case.batch):
+            return None
+        return dataclasses.replace(
+            case,
+            outcomes=np.asarray(known["outcomes"]),
+            seconds=known["seconds"],
         )
 
-    def _attack(self, i, attack, replicas, todo, journal):
-        """The attack of index `i` on the batches that it was not tried on."""
+    def _attacked(self, i, run, cases):
+        """Returns the worst cases after an attack that is made now."""
         start = time.perf_counter()
-        seed = tf.constant([self.seed % 2**31, self.seed // 2**31], tf.int32)
-        jobs = []
-        for batch in todo:
-            alive = batch.outcomes > i
-            batch_seed = fold_in(fold_in(seed, batch.index), i)
-            jobs.append((batch.images, batch.labels, batch_seed, alive))
-        with self.strategy.scope():
-            found = replicas(jobs)
-        for (images, labels, _, alive), batch, adversarial in zip(
-            jobs, todo, found, strict=True
-        ):
-            indices = np.flatnonzero(alive)
-            if len(indices):
-                # Judged on its own: whatever an attack returns, the ball holds.
-                adversarial = np.asarray(attack.project(adversarial, images))
-                right = self._is_right(adversarial[indices], labels[indices])
-                broken = indices[~right]
-                batch.outcomes[broken] = i
-                batch.adversarial[broken] = adversarial[broken]
-            batch.seconds += (time.perf_counter() - start) / len(todo)
-            journal.add(
-                batch.index,
+        jobs = [self._job(i, case) for case in cases]
+        with self.evaluated.strategy.scope():
+            found = run(jobs)
+        results = []
+        for case, adversarial in zip(cases, found, strict=True):
+            indices, images = self._broken(i, case, adversarial)
+            seconds = (time.perf_counter() - start) / len(cases)
+            case = case.broken_by(i, indices, images, seconds)
+            self.journal.add(
+                case.batch.index,
                 i,
                 value={
-                    "outcomes": batch.outcomes.tolist(),
-                    "seconds": batch.seconds,
+                    "outcomes": case.outcomes.tolist(),
+                    "seconds": case.seconds,
                 },
             )
+            results.append(case)
+        return results
 
-    def _is_right(self, images, labels):
-        return np.asarray(is_right(labels, self.logits(images)))
+    def _job(self, i, case):
+        """Returns images, labels, seed and survivors for `ParallelAttack`."""
+        # The seed depends on the batch and the attack alone: neither the number
+        # of replicas nor an interruption changes what an attack finds.
+        seed = fold_in(fold_in(self.seed, case.batch.index), i)
+        return case.batch.images, case.batch.labels, seed, case.outcomes > i
 
-    def _weights(self):
-        """A hash of the variables of the model."""
-        digest = hashlib.sha256()
-        # The `weights` of a Keras model, unlike its variables, are without
-        # metrics and seeds.
-        variables = getattr(self.model, "variables", ())
-        for variable in getattr(self.model, "weights", variables):
-            digest.update(np.ascontiguousarray(variable).tobytes())
-        return digest.hexdigest()
+    def _broken(self, i, case, adversarial):
+        """Returns which survivors an attack broke, and their new images."""
+        images, labels = case.batch.images, case.batch.labels
+        indices = np.flatnonzero(case.outcomes > i)
+        if not len(indices):
+            return indices, images[indices]
+        # The attack is not trusted: what it returns is projected onto the ball
+        # and the range, and classified anew.
+        adversarial = self.attacks[i].project(adversarial, images)
+        adversarial = np.asarray(adversarial)[indices]
+        wrong = ~self.evaluated.is_right(adversarial, labels[indices])
+        return indices[wrong], adversarial[wrong]

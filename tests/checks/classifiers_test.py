@@ -8,7 +8,7 @@ from absl.testing import parameterized
 import keras_sat
 from keras_sat.checks import classifiers
 from keras_sat.checks import graphs
-from keras_sat.evaluation import diagnostics
+from keras_sat.evaluation.experiments import Experiments
 from tests.test_case import TestCase
 from tests.test_case import available
 
@@ -250,7 +250,7 @@ def evaluate(model):
 
 def diagnose(model):
     images, labels = batch()
-    diagnostics.Subject(
+    Experiments(
         predict=model,
         images=tf.constant(images),
         labels=tf.constant(labels, tf.int32),

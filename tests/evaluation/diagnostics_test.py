@@ -10,55 +10,17 @@ from keras_sat import data
 from keras_sat.attacks import APGD
 from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
-from keras_sat.attacks import losses
-from keras_sat.attacks.compiled import compiled
 from keras_sat.evaluation import diagnostics
-from keras_sat.evaluation.report import wilson_interval
-from keras_sat.predictions.inference import inference
+from keras_sat.evaluation.confidence import images_needed
+from keras_sat.evaluation.confidence import wilson_interval
 from tests.attacks import problems
+from tests.evaluation.small_experiments import experiments
+from tests.evaluation.small_experiments import found
+from tests.evaluation.small_experiments import linear
+from tests.evaluation.small_experiments import survivors
 from tests.test_case import TestCase
 
 pytestmark = pytest.mark.numeric
-
-
-def survivors(model, images, labels, attack):
-    """Which images are classified right and withstand the attack."""
-    predict = inference(model)
-    adversarial = compiled(attack, predict)(images, labels, (0, 1))
-    return np.all(
-        [np.argmax(predict(x), -1) == labels for x in (images, adversarial)], 0
-    )
-
-
-def subject(model, images, labels, attack, **changes):
-    """What an evaluation by one attack gives to the diagnostics."""
-    return diagnostics.Subject(
-        **{
-            "predict": inference(model),
-            "images": tf.constant(images, tf.float32),
-            "labels": tf.constant(labels, tf.int32),
-            "withstood": survivors(model, images, labels, attack),
-            "epsilon": attack.epsilon,
-            "norm": attack.norm,
-            "value_range": attack.value_range,
-            "seed": tf.constant([0, 1]),
-        }
-        | changes
-    )
-
-
-def found(subject):
-    """From the name of each warning to what was observed."""
-    curves = {"steps": subject.accuracy_by_steps()}
-    warnings = diagnostics.find_warnings(subject, curves)
-    return {warning.name: warning.found for warning in warnings}
-
-
-def linear(epsilon=0.05):
-    """A linear model with images, and an attack that breaks some."""
-    problem = problems.Linear(5)
-    attack = APGD(epsilon=epsilon, steps=10)
-    return problem.model, problem.images, problem.labels, attack
 
 
 @tf.custom_gradient
@@ -100,7 +62,7 @@ class SoundModelTest(TestCase):
         # So confident that the cross-entropy is flat.
         confident = keras.Sequential([model, layers.Rescaling(100.0)])
         for network in (model, confident):
-            case = subject(network, images, labels, attack)
+            case = experiments(network, images, labels, attack)
             self.assertGreater(np.mean(case.right), 0.9)
             self.assertBetween(np.mean(case.withstood), 0.05, 0.8)
             self.assertEqual(found(case), {})
@@ -127,7 +89,7 @@ class SoundModelTest(TestCase):
         )
         self.assertIsNone(diagnostics.few_images(np.mean(outcomes == 2), 1200))
         self.assertIsNone(diagnostics.images_out_of_range(0.0, 0))
-        case = subject(problem.model, images[:64], labels[:64], attacks[0])
+        case = experiments(problem.model, images[:64], labels[:64], attacks[0])
         self.assertEqual(found(case), {})
 
 
@@ -138,12 +100,12 @@ class PredictionTest(TestCase):
         def noisy(x):
             return model(x + tf.random.normal(tf.shape(x), stddev=0.01))
 
-        names = found(subject(noisy, images, labels, attack))
+        names = found(experiments(noisy, images, labels, attack))
         self.assertRegex(
             names["randomised_predictions"], r"differ by up to 0\.\d+"
         )
         self.assertNotIn("batch_statistics", names)
-        case = subject(noisy, images, labels, attack, averaged=True)
+        case = experiments(noisy, images, labels, attack, averaged=True)
         self.assertNotIn("randomised_predictions", found(case))
 
     def test_softmax_outputs_given_as_logits(self):
@@ -155,7 +117,7 @@ class PredictionTest(TestCase):
                 return tf.nn.softmax(model(x))
 
         for wrapped in (lambda x: probabilities(x), Subclassed()):
-            case = subject(wrapped, images, labels, attack)
+            case = experiments(wrapped, images, labels, attack)
             self.assertIn("probabilities_as_logits", found(case))
 
     def test_batch_normalization_in_training_mode(self):
@@ -164,14 +126,15 @@ class PredictionTest(TestCase):
         # The moving statistics do not change, as if each call were the first.
         normalization.momentum = 1.0
         attack = PGD(epsilon=0.01)
-        case = subject(
+        case = experiments(
             lambda x: model(x, training=True), images, labels, attack
         )
         names = found(case)
         self.assertIn("batch_statistics", names)
         self.assertNotIn("randomised_predictions", names)
         self.assertNotIn(
-            "batch_statistics", found(subject(model, images, labels, attack))
+            "batch_statistics",
+            found(experiments(model, images, labels, attack)),
         )
 
 
@@ -190,7 +153,9 @@ class GradientTest(TestCase):
         share = f"margin on {bright.mean():.1%}"
         self.assertIn(
             share,
-            found(subject(partly, images, labels, attack))["zero_gradients"],
+            found(experiments(partly, images, labels, attack))[
+                "zero_gradients"
+            ],
         )
 
     def test_no_gradients_at_all_are_zero_gradients(self):
@@ -200,7 +165,7 @@ class GradientTest(TestCase):
         def opaque(x):
             return model(tf.cast(tf.cast(16 * x, tf.int32), tf.float32) / 16)
 
-        names = found(subject(opaque, images, labels, attack))
+        names = found(experiments(opaque, images, labels, attack))
         self.assertIn("margin on 100.0%", names["zero_gradients"])
 
     def test_a_flat_cross_entropy_that_hid_something(self):
@@ -209,7 +174,7 @@ class GradientTest(TestCase):
         names = {}
         for loss in ("cross_entropy", "dlr"):
             attack = PGD(epsilon=0.05, step_size=0.01, loss=loss)
-            names[loss] = found(subject(confident, images, labels, attack))
+            names[loss] = found(experiments(confident, images, labels, attack))
         self.assertRegex(
             names["cross_entropy"]["zero_gradients"],
             r"cross-entropy is 0 on [1-9].*margin on 0.0%",
@@ -223,7 +188,7 @@ class GradientTest(TestCase):
         def rooted(x):
             return model(x) + 0.01 * tf.sqrt(x[:, 0, 0]) * tf.one_hot(0, 5)
 
-        names = found(subject(rooted, images, labels, attack))
+        names = found(experiments(rooted, images, labels, attack))
         self.assertIn("on 25.0% of", names["non_finite_gradients"])
         self.assertNotIn("zero_gradients", names)
 
@@ -271,7 +236,7 @@ class StrengthTest(TestCase):
         model, images, labels, attack = linear()
         weak = PGD(epsilon=0.05, steps=2, step_size=0.005)
         strong = survivors(model, images, labels, attack)
-        case = subject(model, images, labels, weak)
+        case = experiments(model, images, labels, weak)
         fall = np.mean(case.withstood & ~strong)
         self.assertGreater(fall, 0.1)
         names = found(case)
@@ -290,7 +255,7 @@ class StrengthTest(TestCase):
         def reversed_gradient(x):
             return model(mirrored(x))
 
-        names = found(subject(reversed_gradient, images, labels, attack))
+        names = found(experiments(reversed_gradient, images, labels, attack))
         radius = "0.5" if norm == "linf" else "2"
         self.assertRegex(
             names["robust_at_huge_epsilon"], rf"at epsilon {radius}\."
@@ -316,7 +281,7 @@ class StrengthTest(TestCase):
 
         labels = np.zeros(40, "int32")
         attack = PGD(epsilon=epsilon, steps=20, step_size=0.02)
-        names = found(subject(wavy, images, labels, attack))
+        names = found(experiments(wavy, images, labels, attack))
         self.assertEqual(
             names,
             {
@@ -337,7 +302,7 @@ class ImagesTest(TestCase):
 
     @parameterized.parameters(0.0, 0.1, 0.5, 0.93, 1.0)
     def test_fewer_images_than_the_interval_needs(self, share):
-        count = diagnostics.images_needed(share)
+        count = images_needed(share, diagnostics.HALF_WIDTH)
         low, high = wilson_interval(share, count)
         self.assertLessEqual(high - low, 0.06)
         low, high = wilson_interval(share, count - 1)
@@ -348,76 +313,3 @@ class ImagesTest(TestCase):
             warning.found,
             rf"^The 95% interval of {count - 1} images.*; {count} would",
         )
-
-
-class SubjectTest(TestCase):
-    def test_curves_are_those_of_the_closed_form(self):
-        problem = problems.Linear(5)
-        labels = problem.labels.copy()
-        labels[:4] = (labels[:4] + 1) % 5
-        epsilon = problem.epsilons("linf")[1]
-        case = subject(
-            problem.model, problem.images, labels, PGD(epsilon=epsilon)
-        )
-        distances = problem.distances("linf")
-        curve = case.accuracy_by_epsilon()
-        self.assertEqual(
-            list(curve), [k * epsilon for k in (0, 0.25, 0.5, 1, 2, 4)]
-        )
-        for radius, accuracy in curve.items():
-            expected = np.mean(
-                (distances > radius) & (labels == problem.labels)
-            )
-            self.assertAllClose(accuracy, expected, atol=1 / 40)
-        self.assertEqual(list(case.accuracy_by_steps()), [1, 2, 5, 10, 20, 50])
-
-    def test_a_radius_beyond_the_range_is_left_out(self):
-        model, images, labels, _ = linear()
-        curve = subject(model, images, labels, PGD(epsilon=0.3))
-        self.assertAllClose(
-            list(curve.accuracy_by_epsilon()), [0, 0.075, 0.15, 0.3, 0.6]
-        )
-
-    def test_the_model_sees_no_more_images_than_a_batch(self):
-        model, images, labels, attack = linear()
-        sizes = []
-
-        def watched(x):
-            note = tf.numpy_function(
-                lambda x: sizes.append(len(x)) or np.int32(0), [x], tf.int32
-            )
-            with tf.control_dependencies([note]):
-                return model(tf.identity(x))
-
-        case = subject(model, images, labels, attack)
-        parts = subject(
-            watched,
-            images,
-            labels,
-            attack,
-            withstood=case.withstood,
-            batch_size=16,
-        )
-        sizes.clear()
-        self.assert_same_up_to_rounding(parts.outputs(), case.outputs())
-        for loss in (losses.cross_entropy, losses.margin):
-            self.assert_same_up_to_rounding(
-                parts.gradients(loss), case.gradients(loss)
-            )
-        self.assertAllEqual(parts.withstands(), case.withstands())
-        self.assertEqual(found(parts), {})
-        self.assertEqual(max(sizes), 16)
-
-    def test_each_attack_is_traced_once_for_all_batches(self):
-        model, images, labels, attack = linear()
-        counter = problems.Counter(model)
-        case = subject(counter, images, labels, attack, batch_size=15)
-        once = problems.Counter(model)
-        other = subject(once, images, labels, attack, batch_size=64)
-        for each in (case, other):
-            each.right  # noqa: B018
-        counter.calls = once.calls = 0
-        case.withstands(steps=100)
-        other.withstands(steps=100)
-        # Traced alike; beyond that one prediction for each batch.
-        self.assertEqual(counter.calls - 3, once.calls - 1)

@@ -1,4 +1,4 @@
-"""Tests of `keras_sat.report` and of what it writes."""
+"""Numbers of a report, and the files that it writes and reads."""
 
 import dataclasses
 import json
@@ -11,53 +11,18 @@ import numpy as np
 from absl.testing import parameterized
 
 from keras_sat import files
-from keras_sat.evaluation.report import Finding
+from keras_sat.attacks import PGD
+from keras_sat.attacks import Square
 from keras_sat.evaluation.report import RobustnessReport
-from keras_sat.evaluation.report import wilson_interval
+from keras_sat.evaluation.report import attack_name
+from keras_sat.evaluation.report import distinct_labels
+from tests.evaluation.sample_reports import LABELS
+from tests.evaluation.sample_reports import OUTCOMES
+from tests.evaluation.sample_reports import examples
+from tests.evaluation.sample_reports import report
 from tests.test_case import TestCase
 
-LABELS = np.array([0, 0, 0, 0, 2, 2, 2, 7])
-#  0 and 1: the attack; 2: none; -1: wrong without attack.
-OUTCOMES = np.array([-1, 0, 1, 2, 2, 0, 0, 2])
 PICTURES = {"accuracy_by_epsilon.png", "accuracy_by_steps.png", "examples.png"}
-
-
-def examples(seed=0):
-    """Two grey images before and after, as an evaluation gives them."""
-    generator = np.random.default_rng(seed)
-    images = generator.uniform(0, 1, (2, 8, 8, 1)).astype("float32")
-    return {
-        "images": images,
-        "adversarial": np.clip(images + 0.1, 0, 1),
-        "labels": np.array([3, 4], "int32"),
-        "clean_predictions": np.array([3, 4]),
-        "adversarial_predictions": np.array([3, 5]),
-        "value_range": np.array([0.0, 1.0]),
-    }
-
-
-def report(**changes):
-    """A report of eight images and two attacks."""
-    return RobustnessReport(
-        **{
-            "labels": LABELS,
-            "outcomes": OUTCOMES,
-            "attacks": ("APGD-CE", "Square"),
-            "epsilon": 8 / 255,
-            "norm": "linf",
-            "seed": 3,
-            "settings": {"APGD-CE": {"value_range": (0.0, 1.0), "rho": 0.75}},
-            "versions": {"keras_sat": "0.1", "keras": "3.15"},
-            "warnings": (Finding("few", "8 images.", "Wide.", "Use more."),),
-            "curves": {
-                "epsilon": {0.0: 0.875, 8 / 255: 0.375, 0.1 + 0.2: 0.0},
-                "steps": {1.0: 0.6, 10.0: 0.4},
-            },
-            "seconds": 12.34,
-            "examples": examples(),
-        }
-        | changes
-    )
 
 
 class NumbersTest(TestCase):
@@ -85,28 +50,6 @@ class NumbersTest(TestCase):
         self.assertAllClose(total, 3)
 
     @parameterized.parameters(
-        (0, 1), (0, 40), (7, 8), (3, 8), (500, 1000), (10_000, 10_000)
-    )
-    def test_the_interval_is_that_of_scipy(self, successes, count):
-        from scipy.stats import binomtest
-
-        expected = binomtest(successes, count).proportion_ci(method="wilson")
-        self.assertAllClose(
-            wilson_interval(successes / count, count),
-            (expected.low, expected.high),
-            rtol=0,
-            atol=1e-6,
-        )
-
-    def test_the_interval_is_that_of_a_textbook(self):
-        # Newcombe, 1998, Statistics in Medicine 17, table I: 81 of 263.
-        low, high = wilson_interval(81 / 263, 263)
-        self.assertAllClose((low, high), (0.2553, 0.3662), atol=5e-5)
-        outcomes = np.where(np.arange(263) < 81, 2, 0)
-        found = report(labels=0 * outcomes, outcomes=outcomes)
-        self.assertEqual(found.interval, (low, high))
-
-    @parameterized.parameters(
         ({"labels": LABELS[1:]}, r"`labels` must be int.*\(7,\)"),
         ({"labels": LABELS / 2}, "`labels` must be int.*float64"),
         ({"labels": LABELS - 1}, r"`labels` must lie in \[0.*from -1"),
@@ -118,33 +61,6 @@ class NumbersTest(TestCase):
     ):
         with self.assertRaisesRegex(ValueError, message):
             report(**changes)
-
-
-class TextTest(TestCase):
-    def test_the_table_says_what_each_attack_took(self):
-        lines = str(report()).splitlines()
-        self.assertEqual(
-            lines[0],
-            "Robustness of 8 images in the linf ball of epsilon 0.03137 "
-            "(8/255)",
-        )
-        self.assertEqual(lines[2], "  clean           87.50 %")
-        self.assertEqual(lines[3], "  after APGD-CE   50.00 %   -37.50")
-        self.assertEqual(lines[4], "  after Square    37.50 %   -12.50")
-        self.assertEqual(
-            lines[5],
-            "  worst case      37.50 %  95% interval 13.68 % to 69.43 %",
-        )
-        self.assertEqual(lines[7], "  ! few: 8 images. Wide. Use more.")
-        self.assertEqual(lines[9], "seed 3, 12 s, keras_sat 0.1, keras 3.15")
-
-    def test_no_warnings_are_not_no_experiments(self):
-        self.assertIn("No warnings.", str(report(warnings=())))
-        self.assertIn("Not diagnosed.", str(report(warnings=(), curves={})))
-
-    @parameterized.parameters((0.5, "epsilon 0.5\n"), (0, "epsilon 0\n"))
-    def test_epsilon_is_in_grey_levels_only_if_they_are_whole(self, e, text):
-        self.assertIn(text, str(report(epsilon=e)))
 
 
 class EqualityTest(TestCase):
@@ -322,3 +238,14 @@ class LoadingTest(TestCase):
         self.assert_refused("no file report.json")
         self.folder.write_text("a file")
         self.assert_refused("a file")
+
+
+class LabelsTest(TestCase):
+    def test_repeated_labels_are_numbered(self):
+        attacks = [PGD(), Square(), PGD()]
+        labels = distinct_labels([*attacks, PGD(steps=3)])
+        self.assertEqual(labels, ["PGD-10", "Square", "PGD-10 #2", "PGD-3"])
+        self.assertEqual(
+            [attack_name(label) for label in labels],
+            ["PGD-10", "Square", "PGD-10", "PGD-3"],
+        )

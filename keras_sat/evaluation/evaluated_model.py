@@ -1,0 +1,75 @@
+"""The classifier under evaluation: its logits, range, strategy and XLA."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_sat import checks
+from keras_sat.checks import classifiers
+from keras_sat.checks.batches import expected_by
+from keras_sat.distribution import current_strategy
+from keras_sat.distribution import xla
+from keras_sat.predictions.inference import inference
+from keras_sat.predictions.labels import is_right
+
+# Images that leave `value_range` by a larger share of its width are refused:
+# they are probably meant for another range.
+SLACK = 0.1
+
+
+class EvaluatedModel:
+    """A classifier with all that an evaluation has to know of it.
+
+    Args:
+        model: `keras.Model`, or function, from images to logits.
+        value_range: pair of floats. Black and white in the images that it
+            takes. Defaults to that of a `SATModel`, or `(0.0, 1.0)`.
+        jit_compile: bool or `"auto"`. Whether attacks on it use XLA; `"auto"`
+            uses XLA where there is an accelerator. Defaults to `"auto"`.
+
+    Raises:
+        TypeError: If `model` is no classifier.
+        ValueError: If an argument is out of range, or if the model was built
+            under another strategy than the current one.
+    """
+
+    def __init__(self, model, value_range=None, jit_compile="auto"):
+        classifiers.attackable("model", model)
+        if value_range is None:
+            value_range = getattr(model, "value_range", (0.0, 1.0))
+        checks.value_range(value_range)
+        self.model = model
+        self.value_range = tuple(value_range)
+        self.strategy = current_strategy(model)
+        self.jit_compile = jit_compile
+        self.uses_xla = xla.wanted(jit_compile, model)
+        self.expected_batches = expected_by(
+            model, self.value_range, slack=SLACK
+        )
+        self.predict = inference(model)
+        self._logits = tf.function(self.predict, autograph=False)
+
+    def logits(self, images):
+        """Returns the logits of float32 images, as an array.
+
+        Args:
+            images: float32 array `(batch, ...)` in `value_range`.
+
+        Raises:
+            ValueError: If the model returns something else than logits.
+        """
+        with self.strategy.scope():
+            # The batch size is left open, so that one trace serves them all.
+            spec = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
+            function = self._logits.get_concrete_function(spec)
+            logits = np.asarray(function(tf.convert_to_tensor(images)))
+        classifiers.logits("model", logits, len(images))
+        return logits
+
+    def is_right(self, images, labels):
+        """Returns which images are classified right, bool `(batch,)`.
+
+        Args:
+            images: float32 array `(batch, ...)` in `value_range`.
+            labels: int array `(batch,)`.
+        """
+        return np.asarray(is_right(labels, self.logits(images)))

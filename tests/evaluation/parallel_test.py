@@ -1,0 +1,85 @@
+"""Several batches at once: threads and replicas give one report."""
+
+import os
+import pathlib
+from unittest import mock
+
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from keras_sat.attacks import APGD
+from keras_sat.attacks import FAB
+from keras_sat.attacks import PGD
+from keras_sat.attacks import Square
+from keras_sat.evaluation.parallel import ParallelAttack
+from keras_sat.evaluation.parallel import batches_at_once
+from keras_sat.evaluation.report import RobustnessReport
+from tests.attacks import problems
+from tests.evaluation.short_evaluations import evaluate
+from tests.evaluation.short_evaluations import finish
+from tests.evaluation.short_evaluations import start
+from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
+
+
+class ParallelTest(TestCase):
+    @pytest.mark.large
+    def test_two_replicas_give_the_report_of_one(self):
+        folder = pathlib.Path(self.get_temp_dir())
+        for jit in ([], ["--jit_compile"]):
+            for devices in ("1", "2"):
+                target = folder / f"{devices}{len(jit)}"
+                options = ["--images", "90", "--devices", devices, *jit]
+                finish(start(*options, "--quick", "--report_dir", str(target)))
+            one, two = (
+                RobustnessReport.load(folder / f"{n}{len(jit)}") for n in "12"
+            )
+            self.assertAllEqual(one.outcomes, two.outcomes)
+
+    @parameterized.parameters("linf", "l2")
+    def test_threads_give_the_report_of_one(self, norm):
+        model, images, labels = self.tiny_classifier()
+        attacks = [
+            APGD(steps=10, loss="dlr", target_classes=2),
+            FAB(steps=10, target_classes=2),
+            Square(queries=50),
+        ]
+        reports = []
+        for cores in 1, 3:
+            with mock.patch.object(os, "cpu_count", return_value=cores):
+                self.assertEqual(batches_at_once(), cores)
+                report = evaluate(
+                    *(model, (images, labels), attacks),
+                    epsilon=0.03 if norm == "linf" else 0.6,
+                    norm=norm,
+                    batch_size=5,
+                )
+                reports.append(report)
+        self.assertLess(reports[0].robust_accuracy, 1)
+        self.assertGreater(reports[0].robust_accuracy, 0)
+        self.assertAllEqual(reports[0].outcomes, reports[1].outcomes)
+
+    def test_no_more_threads_than_memory_allows(self):
+        with mock.patch.object(os, "cpu_count", return_value=64):
+            self.assertEqual(batches_at_once(), 4)
+
+    def test_several_batches_get_what_each_gets_alone(self):
+        problem = problems.Linear(3)
+        attack = PGD(epsilon=0.05, step_size=0.02, steps=3)
+        run = ParallelAttack(attack, problem.model, jit_compile=False)
+        parts = np.split(np.arange(40), [10, 30])
+        masks = [np.arange(len(part)) % 2 == 0 for part in parts]
+        masks[1][:] = False
+        jobs = [
+            (problem.images[part], problem.labels[part], (1, i), mask)
+            for i, (part, mask) in enumerate(zip(parts, masks, strict=True))
+        ]
+        together = run(jobs)
+        for job, mask, found in zip(jobs, masks, together, strict=True):
+            self.assert_same_bits(found, run([job])[0])
+            # Those that are not attacked stay as they are.
+            moved = np.any(found != job[0], axis=(1, 2, 3))
+            self.assertAllEqual(moved, mask)
+        self.assertEqual(run([]), [])

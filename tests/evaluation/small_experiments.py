@@ -1,0 +1,50 @@
+"""Experiments on small models, which several tests make."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_sat.attacks import APGD
+from keras_sat.attacks.compiled import compiled
+from keras_sat.evaluation import diagnostics
+from keras_sat.evaluation.experiments import Experiments
+from keras_sat.predictions.inference import inference
+from tests.attacks import problems
+
+
+def survivors(model, images, labels, attack):
+    """Which images are classified right and withstand the attack."""
+    predict = inference(model)
+    adversarial = compiled(attack, predict)(images, labels, (0, 1))
+    return np.all(
+        [np.argmax(predict(x), -1) == labels for x in (images, adversarial)], 0
+    )
+
+
+def experiments(model, images, labels, attack, **changes):
+    """What an evaluation by one attack gives to the diagnostics."""
+    return Experiments(
+        **{
+            "predict": inference(model),
+            "images": tf.constant(images, tf.float32),
+            "labels": tf.constant(labels, tf.int32),
+            "withstood": survivors(model, images, labels, attack),
+            "epsilon": attack.epsilon,
+            "norm": attack.norm,
+            "value_range": attack.value_range,
+            "seed": tf.constant([0, 1]),
+        }
+        | changes
+    )
+
+
+def linear(epsilon=0.05):
+    """A linear model with images, and an attack that breaks some."""
+    problem = problems.Linear(5)
+    attack = APGD(epsilon=epsilon, steps=10)
+    return problem.model, problem.images, problem.labels, attack
+
+
+def found(case):
+    """From the name of each warning to what was observed."""
+    warnings = diagnostics.find_warnings(case, case.accuracy_by_steps())
+    return {warning.name: warning.found for warning in warnings}

@@ -1,0 +1,138 @@
+"""The worst case of each image, attack by attack."""
+
+import collections
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_sat.attacks import APGD
+from keras_sat.attacks import PGD
+from keras_sat.attacks import Square
+from keras_sat.evaluation import reading
+from keras_sat.evaluation.evaluated_model import EvaluatedModel
+from keras_sat.evaluation.journal import Journal
+from keras_sat.evaluation.reading import Batch
+from keras_sat.evaluation.worst_case import WorstCase
+from keras_sat.evaluation.worst_case import WorstCaseSearch
+from tests.attacks import problems
+from tests.evaluation.short_evaluations import EPSILON
+from tests.evaluation.short_evaluations import evaluate
+from tests.test_case import TestCase
+
+pytestmark = pytest.mark.numeric
+
+
+class WorstCaseTest(TestCase):
+    def test_says_which_attack_broke_each_image(self):
+        problem = problems.Linear(5)
+        labels = problem.labels.copy()
+        labels[:7] = (labels[:7] + 1) % 5
+        distances = problem.distances("linf")
+        epsilon = problem.epsilons("linf")[1]
+
+        class Weak(PGD):
+            """Knows only how to break every other image."""
+
+            def perturb(self, predict, images, labels, seed):
+                found = super().perturb(predict, images, labels, seed)
+                knows = tf.reduce_sum(images, [1, 2, 3]) > threshold
+                return tf.where(knows[:, None, None, None], found, images)
+
+        sums = problem.images.sum((1, 2, 3))
+        threshold = float(np.median(sums))
+        weak = Weak(steps=20, step_size=0.02, epsilon=0.1, loss="margin")
+        report = evaluate(
+            problem.model,
+            (problem.images, labels),
+            [weak, weak, APGD(loss="margin")],
+            epsilon=epsilon,
+        )
+        expected = np.where(distances > epsilon, 3, 2)
+        expected[(expected == 2) & (sums > threshold)] = 0
+        expected[:7] = -1
+        self.assertAllEqual(report.outcomes, expected)
+        self.assertEqual(
+            report.attacks, ("Weak-20", "Weak-20 #2", "APGD-margin")
+        )
+
+    def test_batches_are_attacked_one_at_a_time_and_the_last_one_too(self):
+        problem = problems.Linear(3, batch=40)
+        dataset = tf.data.Dataset.from_tensor_slices(
+            (problem.images, problem.labels)
+        ).batch(16)
+        largest = []
+
+        def model(images):
+            size = tf.numpy_function(
+                lambda x: largest.append(len(x)) or np.int32(0),
+                [images],
+                tf.int32,
+            )
+            with tf.control_dependencies([size]):
+                return problem.model(tf.identity(images))
+
+        report = evaluate(model, dataset, "square", epsilon=0.01)
+        self.assertEqual(report.num_images, 40)
+        self.assertEqual(max(largest), 16)
+
+    def test_an_attack_that_leaves_the_ball_gains_nothing(self):
+        problem = problems.Linear(3)
+
+        class Cheat(PGD):
+            def perturb(self, predict, images, labels, seed):
+                return tf.zeros_like(images)
+
+        epsilon = 0.5 * float(problem.distances("linf").min())
+        report = evaluate(
+            problem.model,
+            (problem.images, problem.labels),
+            Cheat(),
+            epsilon=epsilon,
+        )
+        self.assertEqual(report.robust_accuracy, 1.0)
+
+    def test_an_attack_changes_what_it_broke_in_a_new_object(self):
+        images = np.zeros((4, 2), "float32")
+        batch = Batch(0, images, np.zeros(4, "int32"), np.zeros(4))
+        before = WorstCase(batch, np.array([-1, 2, 2, 2]), images)
+        after = before.broken_by(1, np.array([1, 3]), images[:2] + 1, 0.5)
+        self.assertAllEqual(after.outcomes, [-1, 1, 2, 1])
+        self.assertAllEqual(after.adversarial[:, 0], [0, 1, 0, 1])
+        self.assertEqual((before.seconds, after.seconds), (0.0, 0.5))
+        self.assertAllEqual(before.outcomes, [-1, 2, 2, 2])
+        self.assertAllEqual(before.adversarial, images)
+
+    def test_the_journal_saves_attacks_unless_images_are_needed(self):
+        problem = problems.Linear(3)
+        evaluated = EvaluatedModel(problem.model, jit_compile=False)
+        attacks = [PGD(epsilon=EPSILON), Square(epsilon=EPSILON, queries=10)]
+        journal = Journal(None, {})
+
+        def worst_cases(**options):
+            counts = collections.Counter()
+            dataset = reading.read(
+                (problem.images, problem.labels), 16, evaluated
+            )
+            search = WorstCaseSearch(evaluated, attacks, 0, journal)
+            cases = search.of(
+                dataset.batches,
+                lambda case: counts.update([case.batch.index]),
+                **options,
+            )
+            return list(cases), counts
+
+        first, counts = worst_cases()
+        self.assertEqual(counts, {0: 2, 1: 2, 2: 2})
+        adversarial = np.concatenate([case.adversarial for case in first])
+        outcomes = np.concatenate([case.outcomes for case in first])
+        self.assertAllEqual(problem.broken(adversarial), outcomes < 2)
+        # Without the images, which are computed again if they are needed.
+        second, _ = worst_cases()
+        third, _ = worst_cases(is_complete=lambda batch: batch.index != 1)
+        for one, two, three in zip(first, second, third, strict=True):
+            self.assertAllEqual(one.outcomes, two.outcomes)
+            self.assertAllEqual(one.outcomes, three.outcomes)
+            self.assertEqual(one.seconds, two.seconds)
+            self.assertAllEqual(two.adversarial, two.batch.images)
+        self.assertAllEqual(first[1].adversarial, third[1].adversarial)

@@ -1,4 +1,4 @@
-"""Attacks: images within a ball around clean ones that a model fails on."""
+"""Attacks: they seek images near clean ones that a model misclassifies."""
 
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack

@@ -16,25 +16,28 @@ from keras_sat.attacks.loops import where
 from keras_sat.attacks.loops import worst_of
 from keras_sat.attacks.seeds import fold_in
 
+# The weight of a step; the step before it has the rest. `alpha` of the paper.
 _MOMENTUM = 0.75
+# From the names of losses to those in `label`.
 _LABELS = {"cross_entropy": "CE", "dlr": "DLR"}
 
 
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class APGD(Attack):
-    """Auto-PGD: gradient ascent with momentum and a step size of its own.
+    """Auto-PGD: gradient ascent with momentum that adapts its step size.
 
-    The step begins at `2 * epsilon`. At checkpoints, ever closer to each other,
-    the step of an image is halved, and the image goes back to its best iterate,
-    if the loss rose in less than `rho` of the steps since the last checkpoint,
-    or if neither the step nor the best loss has changed since. An image that
-    is classified wrong is returned as it is; else the first iterate that is,
-    else the one of the highest loss.
+    The step size begins at `2 * epsilon`. There are checkpoints, ever closer to
+    each other. At a checkpoint the step size of an image is halved, and the
+    image goes back to its best iterate, if the loss rose in less than `rho` of
+    the steps since the last checkpoint, or if neither the step size nor the
+    best loss has changed since. An image that is misclassified is returned as
+    it is. For all others, the result is the first misclassified iterate, or
+    else the iterate of the highest loss.
 
-    With `target_classes`, each of the most likely wrong classes in turn is
-    pulled at, with `steps` steps each, on the images that are not broken yet:
-    with `loss="dlr"` this is the "APGD-T" of AutoAttack.
+    With `target_classes`, the attack pulls towards each of the most likely
+    wrong classes in turn, with `steps` steps each, on the images that are not
+    broken yet. With `loss="dlr"` this is the "APGD-T" of AutoAttack.
 
     Args:
         epsilon: float > 0. Radius of the ball, as a fraction of the width of
@@ -42,15 +45,19 @@ class APGD(Attack):
         steps: int >= 1. Number of gradient steps. Defaults to `100`.
         rho: float in `[0, 1]`. Share of the steps that have to raise the loss.
             Defaults to `0.75`.
-        loss: str or callable. What is raised: `"cross_entropy"`, `"margin"`,
-            or `"dlr"`, which needs 3 classes, and 4 with `target_classes`.
-            Defaults to `"cross_entropy"`.
-        expectation_steps: int >= 1. Predictions whose gradients are averaged
-            for each step, for models that predict at random. Defaults to `1`.
-        target_classes: int >= 1. How many wrong classes to pull at; all of
-            them, if there are fewer. `None` to pull at none, but to push away
-            from the right class. Defaults to `None`.
+        loss: str or callable. The loss that is raised: `"cross_entropy"`,
+            `"margin"`, or `"dlr"`, which needs 3 classes, and 4 with
+            `target_classes`. Defaults to `"cross_entropy"`.
+        expectation_steps: int >= 1. Over how many predictions the gradient of
+            each step is averaged, for models that predict at random. Defaults
+            to `1`.
+        target_classes: int >= 1. How many wrong classes to pull towards; all
+            wrong classes, if there are fewer. `None` to push away from the
+            right class instead. Defaults to `None`.
         norm, restarts, targeted, value_range: see `Attack`.
+
+    Raises:
+        TypeError, ValueError: See `Attack`.
 
     Example:
 
@@ -98,10 +105,10 @@ class APGD(Attack):
         return "APGD-T" if loss == "DLR" else f"APGD-T-{loss}"
 
     def for_classes(self, num_classes):
-        """The attack with a loss and targets that `num_classes` allow.
+        """Returns the attack with a loss and targets for a number of classes.
 
-        With 3 classes the targeted DLR loss gives way to the DLR loss, and with
-        2 the DLR loss to the margin, its numerator.
+        The DLR loss takes the place of the targeted one if there are 3 classes,
+        and the margin, which is its numerator, if there are 2.
 
         Args:
             num_classes: int >= 2. How many classes the model tells apart.
@@ -116,7 +123,9 @@ class APGD(Attack):
         return self.replace(loss=loss, target_classes=targets)
 
     def checkpoints(self):
-        """After how many steps the step size may be halved: list of int."""
+        """Returns after how many steps the step size may be halved, as ints."""
+        # The numbers of the paper, section 3: the first period is 0.22 of the
+        # steps, each other one is shorter by 0.03, but not less than 0.06.
         period = max(int(0.22 * self.steps), 1)
         shortening = max(int(0.03 * self.steps), 1)
         shortest = max(int(0.06 * self.steps), 1)
@@ -151,13 +160,18 @@ class APGD(Attack):
         return worst_of(attempt, attempts, images, broken)
 
     def start(self, images, seed):
-        """A random point on the border of the ball, clipped to the range."""
+        """Returns random points on the border of the ball, in the range.
+
+        Args:
+            images: float tensor. The clean images.
+            seed: int32 tensor `(2,)`.
+        """
         noise = self.ball.random(images, 1.0, seed)
         size = self.epsilon * self.width / self.ball.size(noise)
         return tf.clip_by_value(images + noise * size, *self.value_range)
 
     def climb(self, value, images, labels, start, broken):
-        """One ascent of `steps` steps.
+        """Makes one ascent of `steps` steps: algorithm 1 of the paper.
 
         Args:
             value: function from images to their loss `(batch,)` and logits.
@@ -167,23 +181,21 @@ class APGD(Attack):
             broken: bool tensor `(batch,)`. The images to leave alone.
 
         Returns:
-            Images, whether each is broken, and their loss.
+            Images, a bool tensor that is true for those that are broken, and
+            the loss of each.
         """
-        # How long each period is, at its end; a table, as the loop is traced
-        # once.
-        periods = np.zeros(self.steps + 1, "int32")
-        checkpoints = self.checkpoints()
-        periods[checkpoints] = np.diff(checkpoints, prepend=0)
-        periods = tf.constant(periods)
+        periods = self._periods()
 
         def step(i, state):
             mean, logits, gradient = self._evaluate(value, state.x)
             direction = self.ball.steepest_ascent(gradient)
+            # A NaN among the logits is no success of the attack.
             success = self.succeeds(labels, logits) & ~tf.math.is_nan(mean)
             state = state.seen(mean, direction, success)
             state, x, direction = self._adapt(state, direction, periods[i])
             return self._move(i, state, images, x, direction)
 
+        # One evaluation more than steps, so that the last iterate is seen, too.
         state = _Ascent.begin(start, broken, 2 * self.epsilon * self.width)
         state = repeat(
             step,
@@ -193,8 +205,19 @@ class APGD(Attack):
         )
         return state.best, state.broken, state.best_value
 
+    def _periods(self):
+        """Returns the number of steps since the last checkpoint, at each one.
+
+        They are a tensor `(steps + 1,)` that is 0 between the checkpoints: the
+        loop is traced once and has to look them up.
+        """
+        periods = np.zeros(self.steps + 1, "int32")
+        checkpoints = self.checkpoints()
+        periods[checkpoints] = np.diff(checkpoints, prepend=0)
+        return tf.constant(periods)
+
     def _evaluate(self, value, x):
-        """Loss, logits and gradient, averaged over `expectation_steps`."""
+        """Returns loss, logits and gradient, averaged over predictions."""
 
         def once():
             (number, logits), gradient = self.gradient(value, x)
@@ -212,8 +235,21 @@ class APGD(Attack):
         return tuple(a / self.expectation_steps for a in sums)
 
     def _adapt(self, state, direction, period):
-        """At a checkpoint, halves steps and goes back to the best iterates."""
+        """Halves steps and goes back to the best iterates, at a checkpoint.
+
+        Args:
+            state: `_Ascent`.
+            direction: float tensor. The direction of the step from `state.x`.
+            period: int tensor `()`. Steps since the last checkpoint; 0 if this
+                is none.
+
+        Returns:
+            The new state, and from where and in which direction the next step
+            is made.
+        """
         check = period > 0
+        # Conditions 1 and 2 of section 3 of the paper. Like the code of its
+        # authors, and unlike the text, the first one includes equality.
         few_rises = state.rises <= self.rho * tf.cast(period, tf.float32)
         stuck = ~state.halved & (state.best_value <= state.checked_value)
         halve = check & (few_rises | stuck)
@@ -230,8 +266,9 @@ class APGD(Attack):
         return state, x, direction
 
     def _move(self, i, state, images, x, direction):
-        """The step with momentum, from `x`."""
+        """Returns the state after a step with momentum from `x`."""
         ahead = self.project(x + per_image(state.step, x) * direction, images)
+        # There is no last step before the first one.
         share = tf.where(i > 0, _MOMENTUM, 1.0)
         momentum = (1 - share) * (x - state.previous)
         new = self.project(x + share * (ahead - x) + momentum, images)
@@ -239,7 +276,26 @@ class APGD(Attack):
 
 
 class _Ascent(NamedTuple):
-    """What an ascent remembers: images, and numbers `(batch,)`."""
+    """The state of an ascent.
+
+    Args:
+        x: images. The present iterate.
+        previous: images. The iterate before.
+        best: images. The first misclassified iterate, or else the one of the
+            highest loss.
+        best_direction: tensor like the images. The direction of a step from
+            `best`.
+        best_value: float tensor `(batch,)`. The loss of `best`.
+        last_value: float tensor `(batch,)`. The loss of `previous`.
+        checked_value: float tensor `(batch,)`. `best_value` at the last
+            checkpoint.
+        step: float tensor `(batch,)`. The step size.
+        rises: float tensor `(batch,)`. In how many steps since the last
+            checkpoint the loss rose.
+        halved: bool tensor `(batch,)`. True if the step size was halved at the
+            last checkpoint.
+        broken: bool tensor `(batch,)`. True if an iterate was misclassified.
+    """
 
     x: tf.Tensor
     previous: tf.Tensor
@@ -255,7 +311,13 @@ class _Ascent(NamedTuple):
 
     @classmethod
     def begin(cls, start, broken, step):
-        """The state before the first evaluation."""
+        """Returns the state before the first evaluation.
+
+        Args:
+            start: float tensor. The first iterates.
+            broken: bool tensor `(batch,)`. The images to leave alone.
+            step: float. The first step size.
+        """
 
         def fill(number):
             return tf.fill(tf.shape(broken), number)
@@ -275,7 +337,14 @@ class _Ascent(NamedTuple):
         )
 
     def seen(self, value, direction, success):
-        """The state after `x` was evaluated; broken images keep their best."""
+        """Returns the state after `x` was evaluated.
+
+        Args:
+            value: float tensor `(batch,)`. The loss.
+            direction: tensor like `x`. The direction of a step from `x`.
+            success: bool tensor `(batch,)`. True if `x` is misclassified.
+        """
+        # Broken images keep what broke them, even if the loss rises further.
         better = ~self.broken & (success | (value > self.best_value))
         rise = tf.cast(value > self.last_value, tf.float32)
         return self._replace(

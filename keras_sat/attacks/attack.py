@@ -1,4 +1,4 @@
-"""The contract of every attack, and the loop that attacks are written with."""
+"""The contract of every attack: what it is given and what it returns."""
 
 import abc
 import copy
@@ -16,7 +16,7 @@ from keras_sat.attacks.loops import where
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.seeds import random_seed
 from keras_sat.checks.batches import expected_by
-from keras_sat.predictions.inference import attacked
+from keras_sat.predictions.inference import checked_inference
 from keras_sat.predictions.inference import input_gradient
 from keras_sat.predictions.labels import canonical
 from keras_sat.predictions.labels import check_classes
@@ -25,11 +25,14 @@ from keras_sat.preprocessing.value_range import to_float
 
 
 def check_untargeted(name, attacks):
-    """Refuses attacks that reach for labels, where labels are the right ones.
+    """Refuses targeted attacks where the labels are the right classes.
 
     Args:
-        name: str. The argument.
+        name: str. The argument that holds the attacks, for the error.
         attacks: sequence of `Attack`.
+
+    Raises:
+        ValueError: If an attack is targeted.
     """
     targeted = [attack for attack in attacks if attack.targeted]
     if targeted:
@@ -40,28 +43,32 @@ def check_untargeted(name, attacks):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attack(config.Config, abc.ABC):
-    """Base class: images within a ball around clean ones that a model fails on.
+    """Base class of attacks, which seek images that a model misclassifies.
 
     An attack is immutable. It is called as `attack(model, images, labels)`,
-    eagerly or in a `tf.function`, changes no variable of the model, and returns
-    float32 images in `value_range`, at most `epsilon` away from the clean ones.
-    A subclass gives `perturb`.
+    eagerly or in a `tf.function`. It changes no variable of the model, and
+    returns float32 images in `value_range`, at most `epsilon` away from the
+    clean ones. A subclass implements `perturb`.
 
     Args:
         epsilon: float > 0. Radius of the ball, as a fraction of the width of
             `value_range`: `4 / 255` is four grey levels whatever the range.
             At most 1 for `norm="linf"`. Defaults to `4 / 255`.
         norm: str. `"linf"` or `"l2"`. Defaults to `"linf"`.
-        restarts: int >= 1. Number of independent attempts; for each image the
-            worst one is returned: misclassified, then the highest loss.
-            Defaults to `1`.
+        restarts: int >= 1. Number of independent attempts. For each image the
+            worst result is returned: a misclassified image if there is one,
+            else the one of the highest loss. Defaults to `1`.
         targeted: bool. Whether `labels` are classes to reach instead of
             classes to leave. Defaults to `False`.
-        loss: str or callable `(labels, logits) -> (batch,)`. What the attack
-            raises (lowers, if targeted): `"cross_entropy"`, `"margin"` or
-            `"dlr"`. Defaults to `"cross_entropy"`.
-        value_range: pair of floats. What black and white are in the images
-            that the model takes. Defaults to `(0.0, 1.0)`.
+        loss: str or callable `(labels, logits) -> (batch,)`. The loss that the
+            attack raises (lowers, if targeted): `"cross_entropy"`, `"margin"`
+            or `"dlr"`. Defaults to `"cross_entropy"`.
+        value_range: pair of floats. Black and white in the images that the
+            model takes. Defaults to `(0.0, 1.0)`.
+
+    Raises:
+        TypeError: If a field is of a kind that cannot be used.
+        ValueError: If a field is out of range or unknown.
     """
 
     epsilon: float = 4 / 255
@@ -71,9 +78,11 @@ class Attack(config.Config, abc.ABC):
     loss: str = "cross_entropy"
     value_range: tuple = (0.0, 1.0)
 
-    # Whether `perturb` makes all the restarts, not one attempt.
+    # True for attacks whose `perturb` makes all the restarts itself, instead of
+    # one attempt.
     perturb_restarts = False
-    # Whether a missing gradient is taken for zero; see `lenient`.
+    # True if a missing gradient counts as zero; see `lenient`. This is no field
+    # of the dataclass: a lenient copy is equal to the attack, and saved alike.
     is_lenient = False
 
     def __post_init__(self):
@@ -84,7 +93,7 @@ class Attack(config.Config, abc.ABC):
         losses.get(self.loss)
 
     def __call__(self, model, images, labels, seed=None, scale=None):
-        """Attacks a batch.
+        """Attacks a batch of images.
 
         Args:
             model: `keras.Model`, or function, from images in `value_range` to
@@ -96,19 +105,21 @@ class Attack(config.Config, abc.ABC):
                 both runs use XLA or neither does.
                 Defaults to one from TensorFlow's global stream.
             scale: dict from `"epsilon"` and `"step_size"` to float tensors
-                `()`, factors of these fields for this call; see `scaled`.
+                `()`, by which these fields are multiplied for this call; see
+                `scaled`. Defaults to none.
 
         Returns:
             float32 tensor like `images`.
 
         Raises:
-            TypeError: If `model` is no classifier; see `inference`.
-            ValueError: If `model`, or, outside a `tf.function`, images or
-                labels are not as described.
+            TypeError: If `model` is no classifier.
+            ValueError: If `model` does not return logits or has no gradient.
+                Outside a `tf.function`, also if images or labels are not as
+                described.
         """
         if scale:
             return self.scaled(**scale)(model, images, labels, seed)
-        network = attacked(model)
+        network = checked_inference(model)
         images, labels, seed = self.arguments(images, labels, seed, model)
 
         def predict(images):
@@ -121,11 +132,13 @@ class Attack(config.Config, abc.ABC):
             adversarial = self._restart(
                 predict, images, labels, seed, adversarial
             )
+        # Training differentiates the loss in the weights, and must not follow
+        # the steps of the attack back to them.
         return tf.stop_gradient(adversarial)
 
     @abc.abstractmethod
     def perturb(self, predict, images, labels, seed):
-        """One attempt; subclasses write it.
+        """Makes one attempt on a batch; subclasses implement it.
 
         Args:
             predict: function from images to logits.
@@ -144,7 +157,7 @@ class Attack(config.Config, abc.ABC):
         return type(self).__name__ + (f"-{steps}" if steps else "")
 
     def for_classes(self, num_classes):
-        """The attack itself, or what stands in for it with so few classes.
+        """Returns the attack, or its substitute for few classes.
 
         Args:
             num_classes: int >= 2. How many classes the model tells apart.
@@ -153,10 +166,11 @@ class Attack(config.Config, abc.ABC):
         return self
 
     def resized(self, epsilon, norm=None):
-        """The attack with a ball of another radius, and steps to match.
+        """Returns the attack within another ball, with steps that fit it.
 
         Args:
-            epsilon: float > 0. Radius, as a fraction of `value_range`.
+            epsilon: float > 0. Radius, as a fraction of the width of
+                `value_range`.
             norm: str. The norm of the new ball. Defaults to that of the
                 attack.
         """
@@ -164,16 +178,21 @@ class Attack(config.Config, abc.ABC):
         return self.replace(epsilon=epsilon, norm=norm)
 
     def scaled(self, **factors):
-        """A copy in which fields are multiplied, by tensors if need be.
+        """Returns a copy in which some fields are multiplied by factors.
 
-        This is how an attack grows during training, inside a compiled step.
-        The result is checked as far as it consists of numbers; with tensors
-        in it, it is for the `tf.function` they belong to.
+        Attacks grow in this way during training, inside a compiled step. A copy
+        that holds tensors can only be used in the `tf.function` that these
+        belong to.
 
         Args:
-            **factors: float, or float tensor `()`, for each field. Those that
-                the attack does not have are left out.
+            **factors: float, or float tensor `()`, for each field. Fields that
+                the attack does not have are ignored.
+
+        Raises:
+            ValueError: If `epsilon` is a number out of range; 0 is allowed.
         """
+        # Not `replace`, which would check the new values: those of tensors are
+        # not known while a graph is traced.
         scaled = copy.copy(self)
         for name, factor in factors.items():
             if hasattr(self, name):
@@ -184,17 +203,24 @@ class Attack(config.Config, abc.ABC):
         return scaled
 
     def lenient(self):
-        """A copy that takes a missing gradient for zero, with a warning.
+        """Returns a copy for which a missing gradient is zero, with a warning.
 
-        For one of several attacks, of which another may need no gradient. It
-        is equal to the attack itself.
+        It is meant for one of several attacks, another of which may need no
+        gradient. The copy is equal to the attack.
         """
         lenient = copy.copy(self)
         object.__setattr__(lenient, "is_lenient", True)
         return lenient
 
     def gradient(self, function, images):
-        """Gives attacks the value and the gradient; see `input_gradient`."""
+        """Returns a value and its gradient in the images, for subclasses.
+
+        Args:
+            function, images: see `input_gradient`.
+
+        Raises:
+            ValueError: If there is no gradient, unless the attack is lenient.
+        """
 
         def warn():
             logging.warning(
@@ -208,9 +234,19 @@ class Attack(config.Config, abc.ABC):
         )
 
     def arguments(self, images, labels, seed, model):
-        """The arguments of a call as tensors, checked if they are concrete."""
+        """Returns the arguments of a call as tensors, in their one form.
+
+        Args:
+            images, labels, seed, model: as in `__call__`. Images and labels are
+                checked unless they are symbolic.
+
+        Returns:
+            Tuple of images, labels and seed.
+        """
         if tf.executing_eagerly():
             expected_by(model, self.value_range).check(images, labels)
+        # In float32 whatever the network computes in: in bfloat16 a step of
+        # 1/255 near 1 is less than the distance to the next number.
         images = to_float(images, self.value_range)
         labels = canonical(labels)
         seed = random_seed() if seed is None else tf.cast(seed, tf.int32)
@@ -218,32 +254,56 @@ class Attack(config.Config, abc.ABC):
 
     @property
     def ball(self):
-        """The norm object."""
+        """The object that knows the geometry of the norm; see `norms`."""
         return norms.get(self.norm)
 
     @property
     def width(self):
-        """Distance from black to white, which the radius is a fraction of."""
+        """Distance from black to white; the radius is a fraction of it."""
         return self.value_range[1] - self.value_range[0]
 
     def objective(self, labels, logits):
-        """What the attack raises, `(batch,)`."""
+        """Returns the number that the attack raises, for each image.
+
+        Args:
+            labels: as in `__call__`.
+            logits: float tensor `(batch, num_classes)`.
+
+        Returns:
+            float tensor `(batch,)`: the loss, or minus the loss if targeted.
+        """
         value = losses.get(self.loss)(labels, logits)
         return -value if self.targeted else value
 
     def succeeds(self, labels, logits):
-        """Whether each prediction is what the attacker wants, `(batch,)`."""
+        """Returns which predictions are what the attacker wants.
+
+        Args:
+            labels: as in `__call__`.
+            logits: float tensor `(batch, num_classes)`.
+
+        Returns:
+            bool tensor `(batch,)`.
+        """
         hit = is_right(labels, logits)
         return hit if self.targeted else ~hit
 
     def project(self, images, clean):
-        """The images nearest to `images` in the ball and in the range."""
+        """Projects images onto the ball around the clean ones and the range.
+
+        Args:
+            images: float tensor.
+            clean: float tensor like `images`. The centres of the balls.
+
+        Returns:
+            float tensor like `images`.
+        """
         images, clean = map(tf.convert_to_tensor, (images, clean))
         delta = self.ball.project(images - clean, self.epsilon * self.width)
         return tf.clip_by_value(clean + delta, *self.value_range)
 
     def _restart(self, predict, images, labels, seed, first):
-        """The worst of `first` and `restarts - 1` further attempts."""
+        """Returns the worst of `first` and `restarts - 1` further attempts."""
 
         def score(adversarial):
             logits = predict(adversarial)
@@ -254,6 +314,7 @@ class Attack(config.Config, abc.ABC):
 
         def step(i, state):
             best, best_success, best_value = state
+            # Attacks fold small numbers into their seed themselves.
             new = self.perturb(predict, images, labels, fold_in(seed, 100 + i))
             success, value = score(new)
             better = (success & ~best_success) | (

@@ -1,4 +1,4 @@
-"""AutoAttack: several attacks, each on what the ones before left standing."""
+"""AutoAttack: several attacks, each on the images that withstood the others."""
 
 import dataclasses
 
@@ -9,14 +9,14 @@ from keras_sat import checks
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.attack import check_untargeted
+from keras_sat.attacks.compiled import cached
 from keras_sat.attacks.compiled import on_survivors
-from keras_sat.attacks.compiled import remembered
 from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.loops import where
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.square import Square
 from keras_sat.config import Config
-from keras_sat.predictions.inference import attacked
+from keras_sat.predictions.inference import checked_inference
 from keras_sat.predictions.labels import check_classes
 from keras_sat.predictions.labels import is_right
 
@@ -42,25 +42,27 @@ VERSIONS = {
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AutoAttack(Config):
-    """An ensemble of parameter-free attacks, each on the survivors of the last.
+    """An ensemble of parameter-free attacks, one after the other.
 
-    `version="standard"` is APGD on the cross-entropy, APGD on the targeted DLR
-    loss, targeted FAB, and Square. `version="rand"`, for models that predict at
-    random, is APGD on the cross-entropy and on the DLR loss, with gradients
-    averaged over 20 predictions.
+    Each attack is made on the images that withstood the ones before.
 
-    A model with no gradient path from its logits to its images has a gradient
-    of zero for an ensemble of several attacks: a warning says so, and Square
-    finds what it finds. A single gradient attack refuses it.
+    `version="standard"` consists of APGD on the cross-entropy, APGD on the
+    targeted DLR loss, targeted FAB, and Square. `version="rand"`, for models
+    that predict at random, consists of APGD on the cross-entropy and on the DLR
+    loss, with gradients averaged over 20 predictions.
+
+    If there is no gradient path from the logits of a model to its images, an
+    ensemble of several attacks uses a gradient of zero and warns, so that
+    Square can still break images. A single gradient attack raises an error.
 
     With fewer than 10 classes there are fewer target classes. With 3 classes,
     for which the targeted DLR loss is not defined, APGD on the DLR loss takes
     its place, and with 2 classes APGD on the margin takes the place of both.
 
-    It is called like an `Attack`. Outside a `tf.function`, an attack is given
-    the survivors alone, and is compiled once for a model: for any batch size,
-    or, with XLA, for powers of two. Inside one, survivors are not gathered,
-    and each attack computes on the whole batch.
+    It is called like an `Attack`. Outside a `tf.function`, each attack is given
+    the survivors only, and is compiled once for a model: for any batch size,
+    or, with XLA, for powers of two. Inside a `tf.function`, each attack
+    computes on the whole batch.
 
     Args:
         epsilon: float > 0. Radius of the ball, as a fraction of the width of
@@ -68,12 +70,17 @@ class AutoAttack(Config):
             `4 / 255`.
         norm: str. `"linf"` or `"l2"`. Defaults to `"linf"`.
         version: str. `"standard"` or `"rand"`. Defaults to `"standard"`.
-        attacks: sequence of `Attack` objects, or of names of
-            `"apgd-ce"`, `"apgd-dlr"`, `"apgd-t"`, `"fab"`, `"fab-t"` and
-            `"square"`, to be used instead. They are given the `epsilon`, `norm`
-            and `value_range` of this object. Defaults to those of `version`.
-        value_range: pair of floats. What black and white are in the images
-            that the model takes. Defaults to `(0.0, 1.0)`.
+        attacks: sequence of `Attack` objects and of names: `"apgd-ce"`,
+            `"apgd-dlr"`, `"apgd-t"`, `"fab"`, `"fab-t"` and `"square"`. They
+            get the `epsilon`, `norm` and `value_range` of this object. Defaults
+            to the attacks of `version`.
+        value_range: pair of floats. Black and white in the images that the
+            model takes. Defaults to `(0.0, 1.0)`.
+
+    Raises:
+        TypeError: If an attack is of a kind that cannot be used.
+        ValueError: If a field is out of range, or an attack is unknown or
+            targeted.
 
     Example:
 
@@ -117,13 +124,14 @@ class AutoAttack(Config):
         return "AutoAttack" if standard else f"AutoAttack-{self.version}"
 
     def replace(self, **changes):
-        """A copy with other values in some of the fields."""
+        """Returns a copy with other values in some of the fields."""
+        # Another version stands for its own attacks, not for the old ones.
         if "version" in changes:
             changes = {"attacks": None} | changes
         return super().replace(**changes)
 
     def for_classes(self, num_classes):
-        """The ensemble of what applies to a number of classes.
+        """Returns the ensemble of the attacks for a number of classes.
 
         Args:
             num_classes: int >= 2. How many classes the model tells apart.
@@ -132,16 +140,16 @@ class AutoAttack(Config):
         attacks = []
         for attack in self.attacks:
             chosen = attack.for_classes(num_classes)
-            # A stand-in may be one of the attacks already.
+            # The substitute for an attack may be one of the attacks already.
             if chosen == attack or chosen not in attacks:
                 attacks.append(chosen)
         return self.replace(attacks=tuple(attacks))
 
     def sequence(self, num_classes):
-        """The attacks that are run one after the other.
+        """Returns the attacks in the order in which they are made.
 
-        Several are lenient: what has no gradient is left to those that need
-        none.
+        If there are several, a missing gradient counts as zero, so that attacks
+        that need none, like Square, can still be made.
 
         Args:
             num_classes: int >= 2. How many classes the model tells apart.
@@ -152,19 +160,23 @@ class AutoAttack(Config):
         return tuple(attack.lenient() for attack in attacks)
 
     def __call__(self, model, images, labels, seed=None, jit_compile="auto"):
-        """Attacks a batch.
+        """Attacks a batch of images.
 
         Args:
             model, images, labels, seed: see `Attack.__call__`.
             jit_compile: bool or `"auto"`. Whether to use XLA; `"auto"` uses it
                 where there is an accelerator, and not for what it cannot
-                compile. Defaults to `"auto"`.
+                compile. Has no effect inside a `tf.function`. Defaults to
+                `"auto"`.
 
         Returns:
             float32 tensor like `images`: the first misclassified image found,
             or the clean one.
+
+        Raises:
+            TypeError, ValueError: See `Attack.__call__`.
         """
-        predict = attacked(model)
+        predict = checked_inference(model)
         first = self.attacks[0]
         images, labels, seed = first.arguments(images, labels, seed, model)
         logits = predict(images)
@@ -174,7 +186,7 @@ class AutoAttack(Config):
         for i, attack in enumerate(self.sequence(logits.shape[-1])):
             arguments = adversarial, labels, fold_in(seed, i)
             if tf.executing_eagerly():
-                run = remembered(attack, model, jit_compile)
+                run = cached(attack, model, jit_compile)
                 found = on_survivors(run, *arguments, alive)
             else:
                 found = attack(model, *arguments)
@@ -185,7 +197,7 @@ class AutoAttack(Config):
 
 
 def _attack(given):
-    """The attack of a name; an attack is given back as it is."""
+    """Returns the attack of a name; an attack is returned as it is."""
     if isinstance(given, Attack):
         return given
     if not isinstance(given, str):

@@ -1,4 +1,4 @@
-"""Attacks that are compiled once for a model."""
+"""Attacks compiled once for a model, for many batches."""
 
 import weakref
 
@@ -9,16 +9,17 @@ from keras_sat.distribution import xla
 from keras_sat.predictions.labels import canonical
 from keras_sat.preprocessing.value_range import to_float
 
-# From each model to its compiled functions; a model is not kept alive by them.
-_FUNCTIONS = weakref.WeakKeyDictionary()
+# From each model to its compiled attacks. The dictionary is weak, so that it
+# does not keep models alive.
+_CACHE = weakref.WeakKeyDictionary()
 
 
 def compiled(attack, model, jit_compile=False):
-    """An attack on a model, compiled once for each shape of images.
+    """Returns an attack on a model, compiled once for each shape of images.
 
-    Keep it and call it with many batches. Without XLA, batches of any size
-    share what is compiled; with XLA, each size is compiled anew
-    (`on_survivors` sees to it that they are few).
+    Keep it, and call it with many batches. Without XLA, it is compiled once for
+    batches of any size; with XLA, once for each size. `on_survivors` uses few
+    sizes.
 
     Args:
         attack: `Attack`.
@@ -28,22 +29,23 @@ def compiled(attack, model, jit_compile=False):
             Defaults to `False`.
 
     Returns:
-        Function `(images, labels, seed) -> adversarial images`. The images are
-        expected in `value_range`, or uint8, and are not checked.
+        Function `(images, labels, seed) -> adversarial images`. The images
+        have to be in `value_range`, or uint8; they are not checked.
 
     Raises:
         ValueError: If `jit_compile` is `True` and XLA cannot compile the
             model.
     """
-    return Compiled(attack, lambda: model, jit_compile)
+    return CompiledAttack(attack, lambda: model, jit_compile)
 
 
-class Compiled:
-    """See `compiled`.
+class CompiledAttack:
+    """An attack on a model, compiled once for each shape of images.
 
     Args:
         attack: `Attack`.
-        model: function without arguments that gives the model.
+        model: function without arguments that returns the model; a weak
+            reference, where the model must not be kept alive.
         jit_compile: bool or `"auto"`. Whether to use XLA.
     """
 
@@ -60,6 +62,7 @@ class Compiled:
             )
 
     def __call__(self, images, labels, seed):
+        """Returns adversarial images; see `compiled`."""
         images = to_float(images, self.attack.value_range)
         labels = canonical(labels)
         arguments = images, labels, tf.cast(seed, tf.int32)
@@ -68,8 +71,10 @@ class Compiled:
         return self._of_any_size(*arguments)
 
     def _of_any_size(self, *arguments):
+        """Attacks without XLA, compiled once for batches of any size."""
         images, labels, _ = arguments
-        # The batch size is left open, so that survivors are not padded.
+        # With the batch size left open, any number of survivors can be
+        # attacked without padding.
         shapes = (None, *images.shape[1:]), (None, *labels.shape[1:]), (2,)
         signature = [
             tf.TensorSpec(shape, argument.dtype)
@@ -79,20 +84,21 @@ class Compiled:
 
 
 def on_survivors(run, images, labels, seed, alive):
-    """Attacks some of the images of a batch; needs no fixed number of them.
+    """Attacks those images of a batch that other attacks did not break.
 
-    For a function compiled with XLA, the survivors are repeated to the next
-    power of two, or to the whole batch, so that few shapes are compiled.
+    XLA compiles anew for each number of images. For it, the survivors are
+    repeated up to the next power of two, or to the size of the batch.
 
     Args:
-        run: what `compiled` returned.
+        run: function that `compiled` returned.
         images: float32 tensor `(batch, ...)`.
         labels: int tensor `(batch,)`, or `(batch, num_classes)`.
         seed: int tensor `(2,)`.
         alive: bool array `(batch,)`. The images to attack.
 
     Returns:
-        Tensor like `images`: the adversarial ones, and the others as they are.
+        Tensor like `images`: adversarial images where `alive` is true, the
+        given ones elsewhere.
     """
     indices = np.flatnonzero(alive)
     count = len(indices)
@@ -108,10 +114,15 @@ def on_survivors(run, images, labels, seed, alive):
     )
 
 
-def remembered(attack, model, jit_compile):
-    """What `compiled` made for these arguments, now or at an earlier call."""
-    functions = _FUNCTIONS.setdefault(model, {})
+def cached(attack, model, jit_compile):
+    """Returns a compiled attack, from a cache if it was asked for before.
+
+    Args:
+        attack, model, jit_compile: see `compiled`.
+    """
+    functions = _CACHE.setdefault(model, {})
+    # A lenient attack is equal to the strict one, but another function.
     key = attack, attack.is_lenient, jit_compile
     if key not in functions:
-        functions[key] = Compiled(attack, weakref.ref(model), jit_compile)
+        functions[key] = CompiledAttack(attack, weakref.ref(model), jit_compile)
     return functions[key]

@@ -1,7 +1,7 @@
-"""FAB: the smallest perturbation that a linearised boundary asks for."""
+"""FAB: a search for the smallest perturbation that changes the prediction."""
 
 import dataclasses
-import math
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -9,14 +9,14 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.attack import Attack
-from keras_sat.attacks.loops import per_image
+from keras_sat.attacks.hyperplanes import to_hyperplane
 from keras_sat.attacks.loops import repeat
 from keras_sat.attacks.loops import where
 from keras_sat.attacks.seeds import fold_in
-from keras_sat.predictions.inference import attacked
+from keras_sat.predictions.inference import checked_inference
 from keras_sat.predictions.labels import class_ids
 
-# Of logits, relative to the largest.
+# An error of rounding in logits, relative to the largest one.
 _ROUNDING = 1e-6
 
 
@@ -28,27 +28,31 @@ class FAB(Attack):
     Each step projects the iterate and the clean image onto the hyperplane of
     the linearised decision boundary, inside the range, and goes to a mean of
     the two. From a misclassified iterate it goes back towards the clean image,
-    and the boundary is linearised there: a step takes one gradient and one
-    prediction more. The smallest perturbation met is the result; an image for
-    which it exceeds `epsilon` is returned clean.
+    and the next step linearises the boundary there. So a step takes one
+    gradient and one more prediction. The result is the smallest perturbation
+    found; an image for which it exceeds `epsilon` is returned clean.
 
     Args:
         epsilon: float > 0. Radius of the ball, as a fraction of the width of
             `value_range`. Defaults to `4 / 255`.
         steps: int >= 1. Number of steps for each class. Defaults to `100`.
-        target_classes: int >= 1. The most likely wrong classes whose boundaries
-            are sought, in turn; all of them, if there are fewer. `None` for the
-            nearest boundary at each step, which takes one gradient for each
-            class. Defaults to `9`.
+        target_classes: int >= 1. For how many of the most likely wrong classes
+            the boundary is sought, in turn; all wrong classes, if there are
+            fewer. `None` to seek the nearest boundary at each step, which takes
+            one gradient for each class. Defaults to `9`.
         alpha_max: float in `[0, 1]`. Largest weight of the clean image in the
             mean. Defaults to `0.1`.
-        eta: float >= 1. How far a projection overshoots. Defaults to `1.05`.
+        eta: float >= 1. Factor by which a step overshoots the boundary.
+            Defaults to `1.05`.
         beta: float in `[0, 1]`. Share of the perturbation that a misclassified
             iterate keeps. Defaults to `0.9`.
         restarts: int >= 1. Attempts for each class; all but the first begin at
             a random point within `epsilon / 2`. Defaults to `1`.
-        norm, value_range: see `Attack`. `loss` is not used, and `targeted` is
+        norm, value_range: see `Attack`. `loss` has no effect, and `targeted` is
             not available.
+
+    Raises:
+        TypeError, ValueError: See `Attack`.
 
     Example:
 
@@ -102,60 +106,71 @@ class FAB(Attack):
     def perturb(self, predict, images, labels, seed):
         """See `Attack.perturb`; makes all the attempts."""
         radius = self.epsilon * self.width
-        nearest, size = self._search(predict, images, labels, seed, radius)
-        return where(size <= radius, nearest, images)
+        best = self._search(predict, images, labels, seed, radius)
+        return where(best.size <= radius, best.images, images)
 
     def minimal_perturbation(self, model, images, labels, seed=None):
-        """The nearest misclassified images found, however far away.
+        """Returns the nearest misclassified images found, however far away.
 
         Args:
             model, images, labels, seed: as in `__call__`.
 
         Returns:
-            Images, and how far each is from the clean one, `(batch,)`, in units
-            of `epsilon`'s: 0 for an image that is misclassified as it is,
-            infinite if none was found.
+            Images, and their distances `(batch,)` from the clean ones, as
+            fractions of the width of `value_range`: 0 for an image that is
+            misclassified as it is, infinite if none was found.
         """
-        predict = attacked(model)
+        predict = checked_inference(model)
         images, labels, seed = self.arguments(images, labels, seed, model)
-        nearest, size = self._search(predict, images, labels, seed, 0.0)
-        return nearest, size / self.width
+        best = self._search(predict, images, labels, seed, 0.0)
+        return best.images, best.size / self.width
 
     def _search(self, predict, images, labels, seed, enough):
-        """The nearest misclassified images, and their distances `(batch,)`.
+        """Returns the `_Nearest` of all attempts.
 
-        An image is left alone once its distance is at most `enough`.
+        Args:
+            predict, images, labels, seed: as in `perturb`.
+            enough: float. An image is left alone once its distance is at most
+                this.
         """
         logits = predict(images)
         is_wrong = self.succeeds(labels, logits)
-        size = tf.where(is_wrong, 0.0, float("inf"))
-        classes = 1
-        targets = None
-        if self.target_classes is not None:
-            targets = losses.likely_wrong(labels, logits, self.target_classes)
-            classes = targets.shape[1]
+        start = _Nearest(images, tf.where(is_wrong, 0.0, float("inf")))
+        boundaries, count = self._boundaries(predict, labels, logits)
 
-        def attempt(i, state):
-            if targets is None:
-                count = logits.shape[-1]
-                boundary = self._nearest_boundary(predict, labels, count)
-            else:
-                target = tf.gather(targets, i // self.restarts, axis=1)
-                boundary = self._targeted_boundary(predict, labels, target)
-            start = self._start(images, i % self.restarts, fold_in(seed, i))
+        def attempt(i, best):
+            boundary = boundaries(i // self.restarts)
+            x = self._start(images, i % self.restarts, fold_in(seed, i))
             return self._approach(
-                predict, boundary, images, labels, start, state, enough
+                predict, boundary, images, labels, x, best, enough
             )
 
         return repeat(
             attempt,
-            (images, size),
-            classes * self.restarts,
-            until=lambda state: tf.reduce_all(state[1] <= enough),
+            start,
+            count * self.restarts,
+            until=lambda best: tf.reduce_all(best.size <= enough),
         )
 
+    def _boundaries(self, predict, labels, logits):
+        """Returns the decision boundaries that are sought, and their number.
+
+        They are a function from an index to a function from images to the
+        difference of two logits, which is 0 at the boundary, and its gradient.
+        """
+        if self.target_classes is None:
+            nearest = self._nearest_boundary(predict, labels, logits.shape[-1])
+            return lambda _: nearest, 1
+        targets = losses.likely_wrong(labels, logits, self.target_classes)
+
+        def boundary(i):
+            target = tf.gather(targets, i, axis=1)
+            return self._targeted_boundary(predict, labels, target)
+
+        return boundary, targets.shape[1]
+
     def _start(self, images, restart, seed):
-        """The clean images at first, then random points nearby."""
+        """Returns the clean images at first, then random points nearby."""
         if self.restarts == 1:
             return images
         noise = self.ball.random(images, 1.0, seed)
@@ -163,33 +178,54 @@ class FAB(Attack):
         start = tf.clip_by_value(images + noise * size, *self.value_range)
         return tf.where(restart > 0, start, images)
 
-    def _approach(
-        self, predict, boundary, images, labels, start, state, enough
-    ):
-        """One attempt: `steps` steps from `start`."""
+    def _approach(self, predict, boundary, images, labels, start, best, enough):
+        """Makes one attempt of `steps` steps.
+
+        Args:
+            predict, images, labels: as in `perturb`.
+            boundary: function from images to a difference and its gradient; see
+                `_boundaries`.
+            start: float tensor like `images`.
+            best: `_Nearest` of the attempts before.
+            enough: see `_search`.
+
+        Returns:
+            `_Nearest` of all attempts so far.
+        """
 
         def step(_, state):
-            x, nearest, size = state
+            x, best = state
             x = self._move(x, images, *boundary(x))
             logits = predict(x)
-            wrong = self.succeeds(labels, logits)
             distance = tf.reshape(self.ball.size(x - images), [-1])
-            better = _clearly_wrong(labels, logits)
-            better &= (distance < size) & (size > enough)
-            nearest = where(better, x, nearest)
-            size = tf.where(better, distance, size)
+            better = _is_clearly_wrong(labels, logits)
+            better &= (distance < best.size) & (best.size > enough)
+            best = _Nearest(
+                where(better, x, best.images),
+                tf.where(better, distance, best.size),
+            )
+            # The backward step of the paper's algorithm 1.
             back = images + self.beta * (x - images)
-            return where(wrong, back, x), nearest, size
+            return where(self.succeeds(labels, logits), back, x), best
 
         return repeat(
             step,
-            (start, *state),
+            (start, best),
             self.steps,
-            until=lambda state: tf.reduce_all(state[2] <= enough),
-        )[1:]
+            until=lambda state: tf.reduce_all(state[1].size <= enough),
+        )[1]
 
     def _move(self, x, images, difference, gradient):
-        """A mean of the projections of `x` and of the clean `images`."""
+        """Returns the iterates after the biased gradient step of algorithm 1.
+
+        Args:
+            x: float tensor. The iterates.
+            images: float tensor. The clean images.
+            difference: float tensor `(batch,)`. The linearised function at the
+                iterates.
+            gradient: float tensor like `x`. Its gradient.
+        """
+        # One projection of twice as many points is faster than two.
         points = tf.concat([x, images], axis=0)
         gradient = tf.concat([gradient, gradient], axis=0)
         axes = list(range(1, x.shape.rank))
@@ -199,13 +235,19 @@ class FAB(Attack):
             self.ball, points, gradient, value, self.value_range
         )
         near, far = tf.split(tf.maximum(self.ball.size(delta), 1e-8), 2)
+        # The bias towards the clean image: the nearer it is to the boundary,
+        # compared with the iterate, the larger is its weight.
         alpha = tf.minimum(near / (near + far), self.alpha_max)
         from_x, from_clean = tf.split(points + self.eta * delta, 2)
         mean = (1 - alpha) * from_x + alpha * from_clean
         return tf.clip_by_value(mean, *self.value_range)
 
     def _targeted_boundary(self, predict, labels, target):
-        """From images to target minus right logit, and its gradient."""
+        """Returns the boundary between the right class and a target.
+
+        It is a function from images to the target's logit minus the right one,
+        and the gradient of this difference.
+        """
 
         def value(x):
             return losses.targeted_margin(labels, target, predict(x))
@@ -213,24 +255,24 @@ class FAB(Attack):
         return lambda x: self.gradient(value, x)
 
     def _nearest_boundary(self, predict, labels, num_classes):
-        """As `_targeted_boundary`, for the class with the nearest boundary."""
+        """Returns the boundary to the class that is nearest to each image.
+
+        It is a function like that of `_targeted_boundary`.
+        """
         ids = tf.cast(class_ids(labels), tf.int32)
 
         def boundary(x):
             def step(i, state):
-                best_distance, best_difference, best_gradient = state
+                nearest, *best = state
                 target = tf.fill(tf.shape(ids), i)
                 towards = self._targeted_boundary(predict, labels, target)
                 difference, gradient = towards(x)
-                steepest = self.ball.steepest_ascent(gradient)
-                axes = list(range(1, x.shape.rank))
-                fall = tf.reduce_sum(gradient * steepest, axes)
-                distance = tf.abs(difference) / (fall + 1e-12)
-                better = (distance < best_distance) & (ids != i)
+                distance = self._distance(difference, gradient)
+                better = (distance < nearest) & (ids != i)
                 return (
-                    tf.where(better, distance, best_distance),
-                    tf.where(better, difference, best_difference),
-                    where(better, gradient, best_gradient),
+                    tf.where(better, distance, nearest),
+                    tf.where(better, difference, best[0]),
+                    where(better, gradient, best[1]),
                 )
 
             state = (
@@ -242,65 +284,27 @@ class FAB(Attack):
 
         return boundary
 
+    def _distance(self, difference, gradient):
+        """Returns the distance to a linearised boundary, `(batch,)`."""
+        steepest = self.ball.steepest_ascent(gradient)
+        axes = list(range(1, gradient.shape.rank))
+        # This is the dual norm of the gradient.
+        fall = tf.reduce_sum(gradient * steepest, axes)
+        return tf.abs(difference) / (fall + 1e-12)
 
-def _clearly_wrong(labels, logits):
-    """Which images are misclassified by more than rounding.
 
-    What is found lies near the boundary, and is to be misclassified by the same
-    network compiled in another way, too.
+class _Nearest(NamedTuple):
+    """The nearest misclassified images so far, and their distances."""
+
+    images: tf.Tensor
+    size: tf.Tensor
+
+
+def _is_clearly_wrong(labels, logits):
+    """Returns which images are misclassified by more than an error of rounding.
+
+    The images that FAB finds lie near the boundary. They have to be
+    misclassified also by the same network compiled in another way.
     """
     scale = tf.reduce_max(tf.abs(logits), axis=-1)
     return losses.margin(labels, logits) > _ROUNDING * scale
-
-
-def to_hyperplane(ball, points, gradient, value, value_range):
-    """The smallest changes that make linear functions zero inside a range.
-
-    Every pixel moves along the steepest ascent (or descent) until it meets the
-    border of the range: the change of a pixel is the smaller of `t` times its
-    speed and the room it has. The function is concave in `t`, made of straight
-    pieces, so Newton's method from 0 ascends to the root and ends on its piece.
-
-    Args:
-        ball: the norm that is smallest.
-        points: float tensor `(batch, ...)` in `value_range`.
-        gradient: float tensor like `points`. Gradients of the functions.
-        value: float tensor `(batch,)`. The functions at the points.
-        value_range: pair of floats.
-
-    Returns:
-        Tensor like `points`: the changes. Where no point of the range makes the
-        function zero, as far as the range allows.
-    """
-    low, high = value_range
-    flat = [-1, math.prod(points.shape[1:])]
-    direction = -per_image(tf.sign(value), points) * tf.sign(gradient)
-    room = tf.where(direction > 0, high - points, points - low)
-    room = tf.reshape(tf.maximum(room, 0.0), flat)
-    speed = tf.reshape(tf.abs(ball.steepest_ascent(gradient)), flat)
-    slope = tf.reshape(tf.abs(gradient), flat) * speed
-    arrival = tf.math.divide_no_nan(room, speed)
-    needed = tf.abs(value)[:, tf.newaxis]
-
-    def newton(_, state):
-        time, _ = state
-        moving = arrival > time
-        rate = tf.where(moving, slope, 0.0)
-        gained = tf.where(moving, 0.0, slope * arrival)
-        rate = tf.reduce_sum(rate, axis=1, keepdims=True)
-        gained = tf.reduce_sum(gained, axis=1, keepdims=True)
-        # On its last piece, where all have arrived, it stays.
-        new = tf.math.divide_no_nan(needed - gained, rate)
-        return tf.maximum(time, new), time
-
-    start = tf.zeros_like(needed)
-    time, _ = repeat(
-        newton,
-        (start, start - 1),
-        flat[1] + 1,
-        # Not "equal", which a NaN never is.
-        until=lambda state: ~tf.reduce_any(state[0] > state[1]),
-    )
-    reachable = tf.reduce_sum(slope * arrival, axis=1, keepdims=True) >= needed
-    change = tf.where(reachable, tf.minimum(time * speed, room), room)
-    return direction * tf.reshape(change, tf.shape(points))

@@ -1,17 +1,23 @@
-"""The traced loop that attacks are written with, and choices within a batch."""
+"""The loop that attacks are written with, and choices for each image."""
 
 import tensorflow as tf
 
 
 def repeat(step, state, steps, until=None):
-    """`step(i, state)` applied `steps` times, traced once.
+    """Applies `step(index, state)` several times, and returns the last state.
+
+    The step is traced once, whatever `steps` is: a Python loop would put the
+    network into the graph once for each step.
 
     Args:
         step: callable from `(index, state)` to the next state.
         state: tensor, or nested structure of tensors.
-        steps: int. The number of times.
-        until: callable from a state to whether to stop there.
+        steps: int. How many times the step is applied.
+        until: callable from a state to a bool tensor `()`. True ends the loop.
             Defaults to never.
+
+    Returns:
+        The last state, of the structure of `state`.
     """
 
     def goes_on(i, state):
@@ -21,27 +27,30 @@ def repeat(step, state, steps, until=None):
         goes_on,
         lambda i, state: (i + 1, step(i, state)),
         (tf.constant(0), state),
+        # Each step needs the one before. More would only take memory.
         parallel_iterations=1,
+        # XLA has to know a bound, should a gradient go through the loop.
         maximum_iterations=steps,
     )[1]
 
 
 def worst_of(attempt, attempts, images, broken):
-    """The best adversarial image of several attempts, for each image.
+    """Returns the worst result of several attempts, for each image.
 
-    An image counts as broken from its first success on: what is returned for
-    it does not depend on the other images of the batch, though the attempts
-    end when all are broken.
+    The first success for an image is kept. So the result for one image does not
+    depend on the other images of the batch, although the attempts end as soon
+    as all images are broken.
 
     Args:
-        attempt: callable from `(index, broken)` to images, whether each
-            succeeds `(batch,)`, and how good it is, `(batch,)`.
-        attempts: int >= 1. How many there are.
+        attempt: callable from `(index, broken)` to images, a bool tensor
+            `(batch,)` that is true where these succeed, and a float tensor
+            `(batch,)` that is the higher the better they are.
+        attempts: int >= 1. How many attempts are made at most.
         images: float tensor. The clean images.
-        broken: bool tensor `(batch,)`. The images not to be attacked.
+        broken: bool tensor `(batch,)`. The images that are not attacked.
 
     Returns:
-        Tensor like `images`: the first success, else the best one, else, where
+        Tensor like `images`: the first success, else the best result. Where
         `broken` was true, the clean image.
     """
 
@@ -56,16 +65,27 @@ def worst_of(attempt, attempts, images, broken):
         )
 
     state = images, broken, tf.fill(tf.shape(broken), -float("inf"))
+    # A loop around a single attempt would only make the graph larger.
     if attempts == 1:
         return step(0, state)[0]
     return repeat(step, state, attempts, until=lambda s: tf.reduce_all(s[1]))[0]
 
 
 def where(condition, x, y):
-    """`x` for the examples where `condition` `(batch,)` is true, else `y`."""
+    """Returns `x` for the images where a condition is true, else `y`.
+
+    Args:
+        condition: bool tensor `(batch,)`.
+        x, y: tensors `(batch, ...)`.
+    """
     return tf.where(per_image(condition, x), x, y)
 
 
 def per_image(values, images):
-    """`values` `(batch,)` with dimensions of 1 added, to go with `images`."""
+    """Returns values `(batch,)` with dimensions of 1 added for the pixels.
+
+    Args:
+        values: tensor `(batch,)`.
+        images: tensor `(batch, ...)`. What the values are to be broadcast to.
+    """
     return tf.reshape(values, [-1] + [1] * (images.shape.rank - 1))

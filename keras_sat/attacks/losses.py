@@ -1,4 +1,4 @@
-"""Losses that attacks ascend: `(labels, logits) -> (batch,)`.
+"""Losses that attacks raise: `(labels, logits) -> (batch,)`.
 
 `labels` are int class ids `(batch,)`, or float probabilities
 `(batch, num_classes)`; `logits` are `(batch, num_classes)`. Every loss grows
@@ -13,7 +13,7 @@ from keras_sat.predictions.labels import class_ids
 
 
 def cross_entropy(labels, logits):
-    """Softmax cross-entropy, without label smoothing."""
+    """Returns the softmax cross-entropy, without label smoothing."""
     labels = canonical(labels)
     if labels.shape.rank == 1:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -22,7 +22,9 @@ def cross_entropy(labels, logits):
 
 
 def margin(labels, logits):
-    """Largest wrong logit minus the right one; positive if misclassified.
+    """Returns the largest wrong logit minus the right one.
+
+    It is positive if the image is misclassified.
 
     Reference:
     - [Carlini and Wagner, 2017](https://arxiv.org/abs/1608.04644)
@@ -32,13 +34,13 @@ def margin(labels, logits):
 
 
 def dlr(labels, logits):
-    """Difference-of-logits ratio, invariant to shift and scale of the logits.
+    """Returns the difference-of-logits ratio (DLR).
 
-    `(max wrong logit - right logit) / (largest - third largest logit)`. Needs
-    three classes or more.
+    `(max wrong logit - right logit) / (largest - third largest logit)`. It is
+    invariant to shift and scale of the logits, and needs three classes or more.
 
     Reference:
-    - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
+    - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690), section 4
     """
     _need_classes(3, "DLR", logits)
     right, wrong = _right_and_wrong(class_ids(labels), logits)
@@ -47,13 +49,13 @@ def dlr(labels, logits):
 
 
 def targeted_cross_entropy(labels, targets, logits):
-    """Minus the cross-entropy towards `targets`; `labels` are not used."""
+    """Returns minus the cross-entropy of `targets`; ignores `labels`."""
     del labels
     return -cross_entropy(targets, logits)
 
 
 def targeted_margin(labels, targets, logits):
-    """The logit of the target minus the right one.
+    """Returns the logit of the target minus the right one.
 
     Args:
         labels: classes to leave, as in the other losses.
@@ -64,10 +66,10 @@ def targeted_margin(labels, targets, logits):
 
 
 def targeted_dlr(labels, targets, logits):
-    """Difference-of-logits ratio towards given classes.
+    """Returns the difference-of-logits ratio towards given classes.
 
     `(target logit - right logit) / (largest logit - mean of third and fourth
-    largest)`. Needs four classes or more.
+    largest)`. It needs four classes or more.
 
     Args:
         labels: classes to leave, as in the other losses.
@@ -75,7 +77,7 @@ def targeted_dlr(labels, targets, logits):
         logits: float tensor `(batch, num_classes)`.
 
     Reference:
-    - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
+    - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690), section 4
     """
     _need_classes(4, "targeted DLR", logits)
     top = tf.math.top_k(logits, 4).values
@@ -84,12 +86,16 @@ def targeted_dlr(labels, targets, logits):
 
 
 def likely_wrong(labels, logits, count):
-    """The wrong classes with the largest logits, `(batch, count)`, in order.
+    """Returns the wrong classes with the largest logits, the largest first.
 
     Args:
         labels: as in the other losses.
         logits: float tensor `(batch, num_classes)`.
-        count: int. Fewer are given if there are fewer wrong classes.
+        count: int >= 1. How many classes to return; all wrong classes, if
+            there are fewer.
+
+    Returns:
+        int32 tensor `(batch, count)`.
     """
     num_classes = logits.shape[-1]
     is_label = _is_class(class_ids(labels), logits)
@@ -98,6 +104,7 @@ def likely_wrong(labels, logits, count):
 
 
 def _need_classes(count, name, logits):
+    """Refuses logits of fewer than `count` classes."""
     if logits.shape[-1] < count:
         checks.refuse(
             "num_classes",
@@ -108,16 +115,17 @@ def _need_classes(count, name, logits):
 
 
 def _pick(logits, ids):
-    """The logit of one class for each example."""
+    """Returns the logit of one class for each image, `(batch,)`."""
     return tf.reduce_sum(tf.where(_is_class(ids, logits), logits, 0), axis=-1)
 
 
 def _is_class(ids, logits):
+    """Returns a bool tensor like `logits`, true at the class of each image."""
     return tf.one_hot(ids, logits.shape[-1], True, False, dtype=tf.bool)
 
 
 def _right_and_wrong(ids, logits):
-    """The logit of each label and the largest of the other logits."""
+    """Returns the logit of each label, and the largest of the others."""
     is_label = _is_class(ids, logits)
     right = tf.reduce_sum(tf.where(is_label, logits, 0), axis=-1)
     wrong = tf.reduce_max(tf.where(is_label, -float("inf"), logits), axis=-1)
@@ -125,7 +133,7 @@ def _right_and_wrong(ids, logits):
 
 
 LOSSES = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}
-# `(labels, targets, logits) -> (batch,)`: what pulls towards given classes.
+# Losses that pull towards given classes: `(labels, targets, logits)`.
 TARGETED_LOSSES = {
     "cross_entropy": targeted_cross_entropy,
     "margin": targeted_margin,
@@ -141,7 +149,7 @@ def get(loss):
             `(labels, logits) -> (batch,)`.
 
     Raises:
-        ValueError: If `loss` is a name that is not known.
+        ValueError: If `loss` is an unknown name.
     """
     return loss if callable(loss) else checks.lookup("loss", loss, LOSSES)
 

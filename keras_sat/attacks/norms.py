@@ -1,4 +1,4 @@
-"""Norms: the only place that knows the geometry of a perturbation."""
+"""Norms: all that attacks have to know of the geometry of perturbations."""
 
 import tensorflow as tf
 
@@ -8,34 +8,52 @@ from keras_sat.attacks.squares import LinfSquares
 
 
 def _axes(images):
+    """Returns all axes but that of the batch."""
     return list(range(1, len(images.shape)))
 
 
 class Linf:
-    """Largest absolute value of each example, over all pixels and channels."""
+    """The largest absolute value of each perturbation."""
 
+    # In fractions of `value_range`. The ball of this radius holds all images.
     largest_radius = 1.0
 
     def size(self, delta):
-        """Norm of each example, with the other dimensions kept as 1."""
+        """Returns the norm of each perturbation, `(batch, 1, ...)`."""
         return tf.reduce_max(tf.abs(delta), _axes(delta), keepdims=True)
 
     def random(self, images, radius, seed):
-        """Perturbations drawn uniformly from the ball."""
+        """Returns perturbations drawn uniformly from the ball.
+
+        Args:
+            images: float tensor. What the perturbations are for.
+            radius: float.
+            seed: int32 tensor `(2,)`.
+        """
         return tf.random.stateless_uniform(
             tf.shape(images), seed, -radius, radius
         )
 
     def steepest_ascent(self, gradient):
-        """The direction of size 1 along which a linear function rises most."""
+        """Returns the direction of size 1 of the steepest ascent.
+
+        Args:
+            gradient: float tensor. The gradient of the function; where it is 0,
+                so is the direction.
+        """
         return tf.sign(gradient)
 
     def project(self, delta, radius):
-        """The nearest perturbation in the ball."""
+        """Returns the nearest perturbations in the ball of a radius."""
         return tf.clip_by_value(delta, -radius, radius)
 
     def squares(self, images, areas):
-        """The perturbations that the square attack tries."""
+        """Returns the perturbations that `Square` tries.
+
+        Args:
+            images: float tensor `(batch, height, width, channels)`.
+            areas: sequence of floats. Areas, as shares of the image.
+        """
         return LinfSquares(images, areas)
 
     def __repr__(self):
@@ -43,17 +61,23 @@ class Linf:
 
 
 class L2:
-    """Euclidean norm of each example, over all pixels and channels."""
+    """The Euclidean norm of each perturbation."""
 
     largest_radius = float("inf")
 
     def size(self, delta):
-        """Norm of each example, with the other dimensions kept as 1."""
+        """Returns the norm of each perturbation, `(batch, 1, ...)`."""
         squares = tf.reduce_sum(tf.square(delta), _axes(delta), keepdims=True)
         return tf.sqrt(squares)
 
     def random(self, images, radius, seed):
-        """Perturbations drawn uniformly from the ball."""
+        """Returns perturbations drawn uniformly from the ball.
+
+        Args:
+            images: float tensor. What the perturbations are for.
+            radius: float.
+            seed: int32 tensor `(2,)`.
+        """
         shape = tf.shape(images)
         normal = tf.random.stateless_normal(shape, seed)
         direction = self.steepest_ascent(normal)
@@ -64,20 +88,31 @@ class L2:
         return radius * direction * share ** (1 / dimension)
 
     def steepest_ascent(self, gradient):
-        """The direction of size 1 along which a linear function rises most."""
-        # Divided by its largest element first, a tiny gradient keeps its
-        # direction instead of vanishing when it is squared.
+        """Returns the direction of size 1 of the steepest ascent.
+
+        Args:
+            gradient: float tensor. The gradient of the function; where it is 0,
+                so is the direction.
+        """
+        # The square of a tiny gradient would be 0 in float32, and its direction
+        # lost. So the gradient is divided by its largest element first.
         largest = Linf().size(gradient)
         gradient = tf.math.divide_no_nan(gradient, largest)
         return tf.math.divide_no_nan(gradient, self.size(gradient))
 
     def project(self, delta, radius):
-        """The nearest perturbation in the ball."""
+        """Returns the nearest perturbations in the ball of a radius."""
         size = self.size(delta)
+        # A radius that grows during training may begin at 0.
         return delta * tf.math.divide_no_nan(radius, tf.maximum(size, radius))
 
     def squares(self, images, areas):
-        """The perturbations that the square attack tries."""
+        """Returns the perturbations that `Square` tries.
+
+        Args:
+            images: float tensor `(batch, height, width, channels)`.
+            areas: sequence of floats. Areas, as shares of the image.
+        """
         return L2Squares(images, areas)
 
     def __repr__(self):
@@ -102,14 +137,14 @@ def get(norm):
 def check_radius(epsilon, norm, allow_zero=False):
     """Checks that `epsilon` is a radius, as a fraction of `value_range`.
 
-    In the L-infinity norm the ball of radius 1 holds every image: a larger one
-    means a mistake. In the others, images may lie further apart than 1.
+    In the L-infinity norm the ball of radius 1 holds every image, so a larger
+    radius must be a mistake. In L2, images may lie further apart than 1.
 
     Args:
         epsilon: float.
         norm: str. `"linf"` or `"l2"`.
-        allow_zero: bool. Whether 0, no attack, is a radius. Defaults to
-            `False`.
+        allow_zero: bool. Whether 0, which stands for "no attack", is allowed.
+            Defaults to `False`.
 
     Raises:
         TypeError: If `epsilon` is no number.

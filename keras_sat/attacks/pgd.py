@@ -17,8 +17,8 @@ from keras_sat.attacks.seeds import fold_in
 class PGD(Attack):
     """Projected gradient descent on the images.
 
-    Each step moves by `step_size` along the direction in which the linearised
-    loss rises most, then back to the nearest point of the ball and the range.
+    Each step moves by `step_size` in the direction in which the linearised loss
+    rises most, and then to the nearest point of the ball and the range.
 
     Args:
         epsilon: float > 0. Radius of the ball, as a fraction of the width of
@@ -29,11 +29,12 @@ class PGD(Attack):
         random_start: bool. Whether to start at a random point of the ball.
             Defaults to `True`.
         clean_start_probability: float in `[0, 1]`. How often a whole batch
-            starts at the clean images all the same; the paper's code trains
-            with 0.2 and evaluates with 0. Defaults to `0.0`.
-        best_iterate: bool. Whether each image is the one of the highest loss
-            among the start and what came after each step, which takes one more
-            forward pass, instead of the last one. Defaults to `False`.
+            starts at the clean images in spite of `random_start`. The code of
+            Smooth Adversarial Training trains with 0.2 and evaluates with 0.
+            Defaults to `0.0`.
+        best_iterate: bool. Whether to return the iterate of the highest loss,
+            the start included, instead of the last one. This takes one more
+            forward pass. Defaults to `False`.
         norm, restarts, targeted, loss, value_range: see `Attack`.
 
     Example:
@@ -73,19 +74,33 @@ class PGD(Attack):
         return self.ascend(predict, images, labels, start)
 
     def start(self, images, seed):
-        """Where the steps begin. May lie outside the range, as officially."""
+        """Returns the images at which the steps begin.
+
+        As in the code of Smooth Adversarial Training, they are not clipped to
+        the range.
+
+        Args:
+            images: float tensor. The clean images.
+            seed: int32 tensor `(2,)`.
+        """
         if not self.random_start:
             return images
         noise = self.ball.random(images, self.epsilon * self.width, seed)
         if not self.clean_start_probability:
             return images + noise
+        # One draw for the whole batch, as in that code.
         coin = tf.random.stateless_uniform([], fold_in(seed, 2))
         return images + noise * tf.cast(
             coin >= self.clean_start_probability, noise.dtype
         )
 
     def ascend(self, predict, images, labels, start):
-        """What `steps` steps from `start` lead to."""
+        """Makes `steps` steps, and returns the last or the best iterate.
+
+        Args:
+            predict, images, labels: as in `perturb`.
+            start: float tensor like `images`. Where the steps begin.
+        """
 
         def loss(x):
             return self.objective(labels, predict(x))
@@ -97,29 +112,33 @@ class PGD(Attack):
         def step_and_compare(_, state):
             x, *best = state
             value, gradient = self.gradient(loss, x)
-            best = _worse(x, value, *best)
+            best = _higher(x, value, *best)
             return self._moved(x, gradient, images), *best
 
         if not self.best_iterate:
             return repeat(step, start, self.steps)
+        # The start itself may be returned, so it has to lie in the range.
         start = self.project(start, images)
         lowest = tf.fill(tf.shape(images)[:1], -float("inf"))
         x, *best = repeat(step_and_compare, (start, start, lowest), self.steps)
-        return _worse(x, loss(x), *best)[0]
+        return _higher(x, loss(x), *best)[0]
 
     def _moved(self, x, gradient, images):
+        """Returns the iterate after a step from `x`."""
         direction = self.ball.steepest_ascent(gradient)
         return self.project(x + self.step_size * self.width * direction, images)
 
 
-def _worse(x, value, best, best_value):
-    """Of two images each, the one of higher loss, and its loss."""
+def _higher(x, value, best, best_value):
+    """Returns the better of two iterates of each image, and its loss."""
     higher = value > best_value
     return where(higher, x, best), tf.where(higher, value, best_value)
 
 
 def FGSM(epsilon=4 / 255, **kwargs):  # noqa: N802
-    """Fast gradient sign method: the `PGD` of one whole step, no random start.
+    """Returns the fast gradient sign method: a `PGD` of one whole step.
+
+    It starts at the clean images.
 
     Args:
         epsilon: float > 0. Radius of the ball and length of the step, as a

@@ -12,8 +12,8 @@ from keras_sat.attacks.loops import where
 from keras_sat.attacks.loops import worst_of
 from keras_sat.attacks.seeds import fold_in
 
-# After how many queries the area of the squares is halved; if that is rescaled,
-# after how many of each 10,000.
+# After how many queries the area of the squares is halved, if there are 10,000
+# of them.
 _SCHEDULE_LENGTH = 10_000
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
@@ -21,13 +21,13 @@ _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Square(Attack):
-    """Random search that changes one square at a time; uses no gradients.
+    """Random search that changes one square at a time; it needs no gradients.
 
-    Each query changes the perturbation in a square at a random place, which the
-    images of a batch share, and keeps the change where it raises the loss. The
-    area of the square, `p_init` times the image at first, is halved on a
-    schedule: after 10, 50, 200, 500, 1000, 2000, 4000, 6000 and 8000 queries.
-    Images that are broken are not changed any more.
+    Each query changes the perturbation in a square at a random place, the same
+    for all images of a batch, and keeps the change for the images whose loss
+    rises. The area of the square is `p_init` times that of the image at first,
+    and is halved on a schedule: after 10, 50, 200, 500, 1000, 2000, 4000, 6000
+    and 8000 queries. Images that are broken are not changed any more.
 
     Unlike in the authors' code, squares reach the last row and column.
 
@@ -37,16 +37,16 @@ class Square(Attack):
         queries: int >= 1. Predictions for each image. Defaults to `5000`.
         p_init: float in `(0, 1]`. Area of the first squares, as a share of
             that of the image. Defaults to `0.8`.
-        rescale_schedule: bool. Whether the schedule is meant for 10,000
-            queries and is stretched or shrunk to `queries`, so that any number
-            of them ends with the smallest squares. AutoAttack does not rescale
-            it. Defaults to `False`.
-        loss: str or callable. What is raised. Defaults to `"margin"`.
+        rescale_schedule: bool. Whether to stretch or shrink the schedule, which
+            is one for 10,000 queries, to `queries`, so that the attack always
+            ends with the smallest squares. AutoAttack does not rescale it.
+            Defaults to `False`.
+        loss: str or callable. The loss that is raised. Defaults to `"margin"`.
         norm, restarts, targeted, value_range: see `Attack`.
 
     Raises:
-        ValueError: If images have not the shape
-            `(batch, height, width, channels)`.
+        TypeError, ValueError: See `Attack`. When it is called, also if images
+            do not have the shape `(batch, height, width, channels)`.
 
     Example:
 
@@ -90,20 +90,20 @@ class Square(Attack):
         return worst_of(attempt, self.restarts, images, broken)
 
     def areas(self):
-        """Schedule of the squares.
+        """Returns the schedule of the squares.
 
         Returns:
             List of the areas, as shares of the image, and list of the queries
-            with which each but the first begins.
+            with which each area but the first begins.
         """
         starts = [n + 1 for n in _HALVINGS]
         if self.rescale_schedule:
-            # Exactly, as rounding up would not forgive an error of rounding.
+            # Rounded up in integers: floats might round 7.0000001 up to 8.
             starts = [-(-n * self.queries // _SCHEDULE_LENGTH) for n in starts]
         return [self.p_init / 2**n for n in range(len(starts) + 1)], starts
 
     def search(self, predict, images, labels, seed, broken):
-        """One search of `queries` predictions.
+        """Makes one search of `queries` predictions: algorithm 1 of the paper.
 
         Args:
             predict: function from images to logits.
@@ -113,11 +113,15 @@ class Square(Attack):
             broken: bool tensor `(batch,)`. The images to leave alone.
 
         Returns:
-            Images, whether each is broken, and their loss.
+            Images, a bool tensor that is true for those that are broken, and
+            the loss of each.
         """
         radius = self.epsilon * self.width
         areas, starts = self.areas()
         squares = self.ball.squares(images, areas)
+
+        def clipped(delta):
+            return tf.clip_by_value(images + delta, *self.value_range)
 
         def step(i, state):
             candidate, best, best_value, broken = state
@@ -127,15 +131,14 @@ class Square(Attack):
             better = ~broken & (success | (value > best_value))
             best = where(better, candidate, best)
             best_value = tf.where(better, value, best_value)
+            # How many of the halvings have taken place.
             level = tf.reduce_sum(tf.cast(i >= tf.constant(starts), tf.int32))
             delta = squares.change(
                 best - images, radius, level, fold_in(seed, i)
             )
-            candidate = tf.clip_by_value(images + delta, *self.value_range)
-            return candidate, best, best_value, broken | success
+            return clipped(delta), best, best_value, broken | success
 
-        delta = squares.start(images, radius, seed)
-        start = tf.clip_by_value(images + delta, *self.value_range)
+        start = clipped(squares.start(images, radius, seed))
         lowest = tf.fill(tf.shape(broken), -float("inf"))
         _, best, best_value, broken = repeat(
             step,

@@ -1,4 +1,9 @@
-"""Perturbations that the square attack tries, for each norm."""
+"""The perturbations that the square attack tries, for each norm.
+
+Reference:
+- [Andriushchenko et al., 2020](https://arxiv.org/abs/1912.00049): algorithms 2
+  (L-infinity) and 3 (L2)
+"""
 
 import math
 
@@ -9,7 +14,7 @@ from keras_sat.attacks.seeds import fold_in
 
 
 class LinfSquares:
-    """Stripes and squares of the largest perturbation, for `Square`.
+    """Stripes and squares of the largest change of pixels, for `Square`.
 
     Args:
         images: float tensor `(batch, height, width, channels)`.
@@ -21,12 +26,16 @@ class LinfSquares:
         self.sides = [self.side(area) for area in areas]
 
     def side(self, area):
-        """The side, in pixels, of a square of some area."""
+        """Returns the side, in pixels, of a square.
+
+        Args:
+            area: float. The area, as a share of the image.
+        """
         side = round(math.sqrt(area * self.height * self.width))
         return min(max(side, 1), self.height, self.width)
 
     def start(self, images, radius, seed):
-        """Random perturbations: vertical stripes.
+        """Returns random perturbations: vertical stripes.
 
         Args:
             images: float tensor. What the perturbations are for.
@@ -38,25 +47,30 @@ class LinfSquares:
         return tf.broadcast_to(stripes, tf.shape(images))
 
     def change(self, delta, radius, level, seed):
-        """Perturbations that differ from `delta` in a square.
+        """Returns perturbations that differ from the given ones in a square.
 
         Args:
             delta: float tensor. The present perturbations.
             radius: float. Size of the perturbations.
-            level: int tensor. Index into the areas.
+            level: int tensor `()`. Index into the areas.
             seed: int tensor `(2,)`.
         """
         numbers = tf.random.stateless_uniform([2 + self.channels], seed)
-        rows, columns = self._window(numbers[:2], level)
-        inside = ((rows >= 0) & (columns >= 0))[..., tf.newaxis]
+        inside = _inside(*self._window(numbers[:2], level))
         colour = tf.where(numbers[2:] < 0.5, -radius, radius)
         return tf.where(inside, colour, delta)
 
     def _window(self, position, level):
-        """Places in a square at a random position: `(height, 1)`, `(width,)`.
+        """Returns the rows and columns of the image, numbered in a square.
 
-        Rows and columns of the image are numbered from the first one of the
-        square on, with -1 for those outside.
+        The rows and columns of the square have numbers from 0, all others -1.
+
+        Args:
+            position: two float tensors `()` in `[0, 1)`. Where the square lies.
+            level: int tensor `()`. Index into the areas.
+
+        Returns:
+            int tensors `(height, 1)` and `(width,)`.
         """
         side = tf.gather(tf.constant(self.sides), level)
 
@@ -73,6 +87,9 @@ class LinfSquares:
 class L2Squares(LinfSquares):
     """Pairs of pyramids, one up and one down, for `Square`.
 
+    The change in one square is paid for by that in another, so that the norm of
+    the perturbation stays the same.
+
     Args:
         images: float tensor `(batch, height, width, channels)`.
         areas: sequence of floats. Areas of squares, as shares of the image.
@@ -80,7 +97,8 @@ class L2Squares(LinfSquares):
 
     def __init__(self, images, areas):
         super().__init__(images, areas)
-        # With zeros as the last row and column: those of number -1.
+        # All of one size, so that a compiled loop can choose between them. The
+        # last row and column are 0: pixels outside of the square get these.
         shape = (len(areas), max(self.sides) + 1, max(self.sides) + 1)
         self.patterns = np.zeros(shape, "float32")
         for pattern, side in zip(self.patterns, self.sides, strict=True):
@@ -92,7 +110,7 @@ class L2Squares(LinfSquares):
         return min(side + (side % 2 == 0), self.height, self.width)
 
     def start(self, images, radius, seed):
-        """See `LinfSquares.start`: a grid of pyramids."""
+        """See `LinfSquares.start`: a grid of pyramids, turned at random."""
         side = max(min(self.height, self.width) // 5, 1)
         grid = self.height // side, self.width // side
         pattern = np.tile(_pyramids(side), grid)
@@ -108,47 +126,59 @@ class L2Squares(LinfSquares):
             enlarge(turn, 0), turned[..., np.newaxis], pattern[..., np.newaxis]
         )
         delta *= enlarge(signs, 1)
+        # What the grid leaves over is a margin of zeros on all sides.
         rest = self.height - delta.shape[1], self.width - delta.shape[2]
         margins = [(n // 2, n - n // 2) for n in rest]
-        return self._scale(tf.pad(delta, [(0, 0), *margins, (0, 0)]), radius)
+        return _of_size(tf.pad(delta, [(0, 0), *margins, (0, 0)]), radius)
 
     def change(self, delta, radius, level, seed):
-        """See `LinfSquares.change`; the size comes from a second square."""
+        """See `LinfSquares.change`: a square gets the energy of another one."""
         numbers = tf.random.stateless_uniform([5], seed)
-        rows, columns = self._window(numbers[:2], level)
-        inside = ((rows >= 0) & (columns >= 0))[..., tf.newaxis]
-        rows2, columns2 = self._window(numbers[2:4], level)
-        inside2 = ((rows2 >= 0) & (columns2 >= 0))[..., tf.newaxis]
+        window = self._window(numbers[:2], level)
+        inside = _inside(*window)
+        emptied = _inside(*self._window(numbers[2:4], level))
+        pattern = self._pattern(window, level, numbers[4])
+        shape = [tf.shape(delta)[0], 1, 1, self.channels]
+        signs = _random_signs(shape, fold_in(seed, 1))
 
+        # Old content and pattern count alike, whatever the size of the old one.
+        old = tf.where(inside, delta, 0.0)
+        new = _normalized(_normalized(old) + signs * pattern)
+        new *= tf.sqrt(self._budget(delta, inside | emptied, radius))
+        delta = tf.where(emptied, 0.0, delta)
+        return _of_size(tf.where(inside, new, delta), radius)
+
+    def _pattern(self, window, level, number):
+        """Returns the pyramids in their place, `(height, width, 1)`.
+
+        Args:
+            window: the rows and columns that `_window` returned.
+            level: int tensor `()`. Index into the areas.
+            number: float tensor `()` in `[0, 1)`. Below 0.5, the pyramids lie
+                beside each other, else one above the other.
+        """
+        rows, columns = window
         pattern = tf.gather(tf.constant(self.patterns), level)
         last = pattern.shape[0] - 1
         rows = tf.where(rows < 0, last, rows)[:, 0]
         columns = tf.where(columns < 0, last, columns)
-        pattern = tf.where(numbers[4] < 0.5, tf.transpose(pattern), pattern)
+        pattern = tf.where(number < 0.5, tf.transpose(pattern), pattern)
         pattern = tf.gather(tf.gather(pattern, rows), columns, axis=1)
-        shape = [tf.shape(delta)[0], 1, 1, self.channels]
-        signs = _random_signs(shape, fold_in(seed, 1))
+        return pattern[..., tf.newaxis]
 
-        def energy(x):
-            return tf.reduce_sum(tf.square(x), [1, 2], keepdims=True)
+    def _budget(self, delta, squares, radius):
+        """Returns the energy that a square may have in each channel.
 
-        old = tf.where(inside, delta, 0.0)
-        new = tf.math.divide_no_nan(old, tf.sqrt(energy(old)))
-        new += signs * pattern[..., tf.newaxis]
-        unused = radius**2 - tf.reduce_sum(energy(delta), -1, keepdims=True)
-        budget = tf.maximum(unused, 0.0) / self.channels
-        budget += energy(tf.where(inside | inside2, delta, 0.0))
-        new = tf.math.divide_no_nan(new, tf.sqrt(energy(new)))
-        delta = tf.where(inside2, 0.0, delta)
-        delta = tf.where(inside, new * tf.sqrt(budget), delta)
-        return self._scale(delta, radius)
-
-    def _scale(self, delta, radius):
-        return delta * tf.math.divide_no_nan(radius, _size(delta))
+        It is that of both squares, and of what is missing to the radius because
+        the images were clipped to their range.
+        """
+        used = tf.reduce_sum(_energy(delta), -1, keepdims=True)
+        unused = tf.maximum(radius**2 - used, 0.0)
+        return unused / self.channels + _energy(tf.where(squares, delta, 0.0))
 
 
 def _pyramids(side):
-    """A square `(side, side)` of norm 1: half a pyramid, half a pit."""
+    """Returns a square `(side, side)` of norm 1: half a pyramid, half a pit."""
 
     def pyramid(height, width):
         if not height:
@@ -165,9 +195,27 @@ def _pyramids(side):
     return (pattern / np.linalg.norm(pattern)).astype("float32")
 
 
-def _size(delta):
-    return tf.sqrt(tf.reduce_sum(tf.square(delta), [1, 2, 3], keepdims=True))
+def _inside(rows, columns):
+    """Returns which pixels lie in a square; see `LinfSquares._window`."""
+    return ((rows >= 0) & (columns >= 0))[..., tf.newaxis]
+
+
+def _energy(x):
+    """Returns the sum of squares of each channel, `(batch, 1, 1, channels)`."""
+    return tf.reduce_sum(tf.square(x), [1, 2], keepdims=True)
+
+
+def _normalized(x):
+    """Returns `x` scaled to an energy of 1 in each channel; 0 where it is 0."""
+    return tf.math.divide_no_nan(x, tf.sqrt(_energy(x)))
+
+
+def _of_size(delta, radius):
+    """Returns perturbations scaled to the norm `radius`."""
+    squares = tf.reduce_sum(tf.square(delta), [1, 2, 3], keepdims=True)
+    return delta * tf.math.divide_no_nan(radius, tf.sqrt(squares))
 
 
 def _random_signs(shape, seed):
+    """Returns a tensor of a shape whose elements are -1 or 1."""
     return tf.where(tf.random.stateless_uniform(shape, seed) < 0.5, -1.0, 1.0)

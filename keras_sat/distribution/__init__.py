@@ -1,4 +1,4 @@
-"""One machine to many: strategies, accelerators, and XLA."""
+"""Strategies for one device or many, accelerators, and XLA."""
 
 from keras_sat.distribution.strategies import current_strategy
 from keras_sat.distribution.strategies import has_accelerator

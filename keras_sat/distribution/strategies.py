@@ -1,4 +1,4 @@
-"""One machine to many: choosing a strategy, and what is known of one."""
+"""The choice of a strategy, and questions to the chosen one."""
 
 import json
 import os
@@ -12,29 +12,30 @@ KINDS = ("auto", "tpu", "workers", "slurm", "gpus", "one")
 
 
 def strategy(kind="auto", devices=None, tpu=None):
-    """The `tf.distribute` strategy for the hardware that is there.
+    """Returns the `tf.distribute` strategy for the hardware that is present.
 
     `"auto"` takes the first that applies: a TPU, the workers that the
-    environment variable `TF_CONFIG` lists, several GPUs, one device. What it
-    chose is logged. Build the network, `SATModel` and what is given to
-    `compile` in its `scope()`; call it before anything else of TensorFlow.
+    environment variable `TF_CONFIG` lists, several GPUs, one device. The choice
+    is logged. Call this before you use TensorFlow for anything else. Build the
+    network, the `SATModel` and the arguments of `compile` in the `scope()` of
+    the strategy.
 
     Args:
         kind: str. `"auto"`, `"tpu"`, `"workers"` (from `TF_CONFIG`), `"slurm"`
-            (workers from SLURM's variables), `"gpus"` (those of this machine)
-            or `"one"`. Defaults to `"auto"`.
+            (workers from SLURM's environment variables), `"gpus"` (all GPUs of
+            this machine) or `"one"` (one device). Defaults to `"auto"`.
         devices: list of str. Devices of this machine to mirror the model on,
             like `["GPU:0", "GPU:1"]`. Only for `"auto"` and `"gpus"`.
             Defaults to all GPUs.
         tpu: str. Name or address of the TPU. Only for `"auto"` and `"tpu"`.
-            Defaults to the local one.
+            Defaults to the local TPU.
 
     Returns:
         `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: If `kind` is unknown, if there is no such hardware, or if
-            `TF_CONFIG` cannot be used.
+        ValueError: If `kind` is unknown, if the hardware is missing, if
+            arguments contradict each other, or if `TF_CONFIG` cannot be used.
 
     Example:
 
@@ -62,6 +63,9 @@ def strategy(kind="auto", devices=None, tpu=None):
 
 
 def _kind(tpu):
+    """Returns the kind of strategy that `"auto"` stands for on this machine."""
+    # SLURM's variables are set in every job, also where each of its processes
+    # trains a model of its own: they are used only if they are asked for.
     if (
         tpu
         or "TPU_NAME" in os.environ
@@ -75,6 +79,7 @@ def _kind(tpu):
 
 
 def _build(kind, devices, tpu):
+    """Returns the strategy of a kind; the arguments are those of `strategy`."""
     resolvers = tf.distribute.cluster_resolver
     if kind == "tpu":
         name = tpu or os.environ.get("TPU_NAME", "local")
@@ -95,6 +100,11 @@ def _build(kind, devices, tpu):
 
 
 def _check_workers(value):
+    """Refuses a `TF_CONFIG` that does not describe workers and this task.
+
+    Args:
+        value: str. The value of the environment variable.
+    """
     expected = (
         "be JSON like "
         '{"cluster": {"worker": ["host:port", ...]}, '
@@ -114,10 +124,13 @@ def _check_workers(value):
 
 
 def current_strategy(model):
-    """The strategy that a model was built under, else the current one.
+    """Returns the strategy that a model was built under, else the current one.
 
     Args:
         model: `keras.Model`, or function.
+
+    Returns:
+        `tf.distribute.Strategy`.
 
     Raises:
         ValueError: If the model was built under one strategy, and another one
@@ -138,12 +151,17 @@ def current_strategy(model):
 
 
 def has_accelerator():
-    """Tells if TensorFlow sees a GPU or a TPU."""
+    """Returns true if TensorFlow sees a GPU or a TPU."""
     return any(map(tf.config.list_logical_devices, ("GPU", "TPU")))
 
 
 def several_workers(strategy):
-    """Whether `strategy` spans several processes that run the same program."""
+    """Returns true if a strategy spans several processes of one program.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+    """
+    # Without a cluster, the multi-worker strategy runs in one process.
     return (
         isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         and strategy.cluster_resolver is not None
@@ -152,7 +170,11 @@ def several_workers(strategy):
 
 
 def is_chief(strategy):
-    """Whether this process is the one that writes files."""
+    """Returns true if this process is the one that writes files.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+    """
     if not several_workers(strategy):
         return True
     resolver = strategy.cluster_resolver
@@ -162,7 +184,14 @@ def is_chief(strategy):
 
 
 def on_any_worker(strategy, flag):
-    """Whether `flag` is true on at least one worker; all have to ask."""
+    """Returns true if a flag is true on at least one worker.
+
+    All workers have to call it, and each waits for the others.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        flag: bool. The flag of this worker.
+    """
     if not several_workers(strategy):
         return flag
     values = strategy.experimental_distribute_values_from_function(
@@ -172,5 +201,9 @@ def on_any_worker(strategy, flag):
 
 
 def wait_for_workers(strategy):
-    """Returns when all workers have come here."""
+    """Waits until all workers have called this.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+    """
     on_any_worker(strategy, False)

@@ -1,4 +1,4 @@
-"""Compiling with XLA, where it is asked for and where it can be done."""
+"""Compilation with XLA: where it is wanted, and what to do without it."""
 
 import re
 import threading
@@ -7,6 +7,8 @@ import weakref
 import keras
 import tensorflow as tf
 from absl import logging
+
+# There is no public way to ask which operations have a kernel for XLA.
 from tensorflow.python.framework import kernels
 
 from keras_sat import checks
@@ -16,7 +18,8 @@ FIX = (
     "Use jit_compile=False, or do without it: images can be augmented in the "
     "data set."
 )
-# What TensorFlow says of a graph that XLA cannot compile.
+# The messages of TensorFlow for a graph that XLA cannot compile. There is no
+# class of errors for them.
 _REFUSALS = re.compile(
     "unsupported operations when trying to compile"
     "|must be a compile-time constant"
@@ -25,16 +28,21 @@ _REFUSALS = re.compile(
     "|_XLA_(CPU|GPU)_JIT"
 )
 
-# The models that were warned of.
+# The models of which a warning has said that XLA cannot compile them.
 _WARNED = weakref.WeakSet()
 _LOCK = threading.Lock()
 
 
 def uses_xla(jit_compile):
-    """Whether to compile with XLA; `"auto"` says yes on accelerators.
+    """Returns true if XLA is asked for; `"auto"` asks for it on accelerators.
+
+    On a CPU, XLA is slower than the plain graph.
 
     Args:
         jit_compile: bool, or `"auto"`.
+
+    Raises:
+        ValueError: If `jit_compile` is something else.
     """
     if jit_compile == "auto":
         return strategies.has_accelerator()
@@ -44,11 +52,11 @@ def uses_xla(jit_compile):
 
 
 def wanted(jit_compile, model):
-    """Decides if what calls a model is to be compiled.
+    """Returns true if functions that call a model are to be compiled with XLA.
 
     Args:
-        jit_compile: bool, or `"auto"`: on accelerators, except for a network
-            with a layer that says that it cannot be compiled
+        jit_compile: bool, or `"auto"`, which means: on accelerators, unless a
+            layer of the network declares that it cannot be compiled
             (`supports_jit=False`).
         model: `keras.Model`, or function.
 
@@ -67,39 +75,47 @@ def wanted(jit_compile, model):
 
 
 class CannotCompile(Exception):  # noqa: N818
-    """Raised by the first run of what XLA finds out it cannot compile.
+    """Raised when XLA turns out to be unable to compile a function.
 
     Args:
-        obstacle: str. What it cannot compile.
+        obstacle: str. What XLA cannot compile.
     """
 
 
 class Function:
-    """A function that XLA compiles, or that runs as it is where XLA cannot.
+    """A function compiled with XLA, or run without it where XLA cannot.
 
     Args:
-        function: callable of tensors. It may not communicate.
-        jit_compile: `True` or `"auto"`, as it was asked for.
-        model: the model that it calls, which is warned of only once.
-        otherwise: callable to use instead where XLA cannot compile. Defaults
-            to `function`.
+        function: callable of tensors. It must not communicate with other
+            replicas.
+        jit_compile: `True` or `"auto"`, as the user asked for it.
+        model: the model that the function calls. There is one warning for each
+            model.
+        otherwise: callable to use instead if XLA cannot compile `function`.
+            Defaults to `function`.
 
     Raises:
-        ValueError: When called, if `jit_compile` is `True` and XLA cannot.
+        ValueError: When called, if `jit_compile` is `True` and XLA cannot
+            compile the function.
     """
 
     def __init__(self, function, jit_compile, model, otherwise=None):
         self._compiled = tf.function(
             function, jit_compile=True, autograph=False
         )
-        # Who remembers this by its model does not keep the model alive.
+        # A weak reference, so that a cache of these functions, with models as
+        # keys, does not keep the models alive.
         self._jit_compile, self._model = jit_compile, weakref.ref(model)
         self._otherwise = otherwise or function
+        # The graphs that were searched for obstacles.
         self._known = weakref.WeakSet()
 
     def __call__(self, *arguments):
+        """Returns what the function returns for tensors."""
         if self._compiled is None:
             return self._otherwise(*arguments)
+        # Most obstacles are found in the graph. Others show when it is run, and
+        # some of those end in errors of which the layer cannot be told.
         graph = self._compiled.get_concrete_function(*arguments).graph
         obstacle = None
         if graph not in self._known:
@@ -118,10 +134,10 @@ class Function:
 
 
 def give_up(jit_compile, model, obstacle):
-    """Goes on without XLA: warns, once for each model, or refuses to.
+    """Warns, once for each model, that XLA is not used, or refuses that.
 
     Args:
-        jit_compile: `True` or `"auto"`, as it was asked for.
+        jit_compile: `True` or `"auto"`, as the user asked for it.
         model: `keras.Model`, or function.
         obstacle: str. What XLA cannot compile.
 
@@ -147,11 +163,14 @@ def give_up(jit_compile, model, obstacle):
 
 
 def obstacle_in(error, model):
-    """Names, in words, what XLA could not compile; `None` for other errors.
+    """Returns in words what XLA could not compile; `None` for other errors.
 
     Args:
-        error: `tf.errors.OpError`, raised by a function that ran.
+        error: `tf.errors.OpError` that a function raised when it was run.
         model: `keras.Model`, or function.
+
+    Returns:
+        str or `None`.
     """
     if not _REFUSALS.search(error.message):
         return None
@@ -163,16 +182,23 @@ def obstacle_in(error, model):
 
 
 def _obstacle(graph, model):
-    """Names, in words, a part of a traced function without a kernel."""
+    """Returns in words an operation that XLA has no kernel for, or `None`.
+
+    Args:
+        graph: graph of a concrete function.
+        model: `keras.Model`, or function, that it calls.
+    """
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     device = f"XLA_{kind}_JIT"
     if not _has_kernel("AddV2", device):
-        # TensorFlow has not told yet what XLA can do: it will when it runs.
+        # TensorFlow registers the kernels of XLA when it is first used.
+        # Obstacles are found then, when the function is run.
         return None
     definition = graph.as_graph_def()
     nodes = [*definition.node]
     for part in definition.library.function:
         nodes += part.node_def
+    # Inputs have no kernel, and need none.
     known = {"Placeholder": True}
     for node in nodes:
         if node.op not in known:
@@ -185,18 +211,26 @@ def _obstacle(graph, model):
 
 
 def _has_kernel(operation, device):
+    """Returns true if an operation can run on a device."""
     found = kernels.get_registered_kernels_for_op(operation).kernel
-    # A function is called by its name, and has none.
+    # In a call of a function, the operation is the function's name. It has no
+    # kernel; its own nodes are looked at.
     return not found or any(kernel.device_type == device for kernel in found)
 
 
 def _layer(name, model):
-    """The innermost layer that an operation of this name belongs to."""
+    """Returns the innermost layer that an operation belongs to, or `None`.
+
+    Args:
+        name: str. The name of the operation.
+        model: `keras.Model`, or function.
+    """
     if not isinstance(model, keras.layers.Layer):
         return None
     layers = {
         layer.name: layer for layer in model._flatten_layers(include_self=False)
     }
+    # TensorFlow adds numbers to names that occur again, like `conv_1`.
     for part in reversed(name.split("/")):
         found = layers.get(part) or layers.get(re.sub(r"_\d+$", "", part))
         if found is not None:
@@ -205,4 +239,5 @@ def _layer(name, model):
 
 
 def _described(layer):
+    """Returns the name and the class of a layer, for messages."""
     return f"the layer {layer.name!r} ({type(layer).__name__})"

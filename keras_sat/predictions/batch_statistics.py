@@ -1,4 +1,4 @@
-"""Batch normalization by the statistics of the batch, with nothing updated."""
+"""Batch normalization by the statistics of the batch, without updates."""
 
 import contextlib
 import threading
@@ -9,14 +9,14 @@ _LOCK = threading.Lock()
 
 
 def normalizations(network):
-    """Gives the layers of a network whose statistics move while it trains.
+    """Returns the layers of a network whose moving statistics are updated.
 
     Args:
         network: `keras.layers.Layer`, which may contain others.
 
     Returns:
-        List of `keras.layers.BatchNormalization`, those of nested models and
-        of wrappers included, and those that are frozen left out.
+        List of `keras.layers.BatchNormalization`, with those of nested models
+        and of wrappers, and without frozen ones.
     """
     return [
         layer
@@ -28,16 +28,20 @@ def normalizations(network):
 
 @contextlib.contextmanager
 def of_the_batch(network):
-    """Normalizes by the mean and variance of each batch, in this thread.
+    """Lets a network normalize by each batch itself, in this thread.
 
-    This is what training mode computes, but for three things: no moving
-    statistics are updated; all other layers stay in the mode in which they are
-    called, dropout in inference mode; and no replica asks another one, not even
-    where layers are `synchronized`, so that it works in loops and under XLA.
+    The network then computes as in training mode, with three differences:
+
+    - No moving statistics are updated.
+    - All other layers stay in the mode in which they are called, for example
+      dropout in inference mode.
+    - Replicas do not communicate, even if layers are `synchronized`. So it
+      works in loops and under XLA.
+
     Gradients flow through the statistics.
 
     Args:
-        network: `keras.layers.Layer`. Called within the context, with
+        network: `keras.layers.Layer`. Call it within the context, with
             `training=False`.
 
     Example:
@@ -47,6 +51,8 @@ def of_the_batch(network):
         logits = network(images, training=False)
     ```
     """
+    # Replicas of `MirroredStrategy` are threads that share the layers. Each has
+    # to choose for itself how they normalize.
     layers, thread = normalizations(network), threading.get_ident()
     with _LOCK:
         for layer in layers:
@@ -61,8 +67,8 @@ def of_the_batch(network):
                 layer.call.release(thread)
 
 
-# From the value of `SATModel(attack_statistics=...)` to what a network is
-# called in.
+# From the values of `SATModel(attack_statistics=...)` to functions from a
+# network to the context in which the attack calls it.
 STATISTICS = {
     "moving": lambda network: contextlib.nullcontext(),
     "batch": of_the_batch,
@@ -70,27 +76,33 @@ STATISTICS = {
 
 
 class _Call:
-    """The `call` of a layer: by the batch in the threads that ask for that.
+    """A substitute for the method `call` of a batch normalization.
 
-    It stands in for the method of the one layer, while it is wanted.
+    It normalizes by the batch in the threads that asked for it, and works as
+    usual in all others.
+
+    Args:
+        layer: `keras.layers.BatchNormalization`.
     """
 
     def __init__(self, layer):
         self.layer = layer
         self.usual = layer.call
+        # A `call` that somebody else gave this one layer, to be put back.
         self.before = vars(layer).get("call")
         self.threads = []
 
     def __call__(self, inputs, training=None, **kwargs):
         if threading.get_ident() not in self.threads:
             return self.usual(inputs, training=training, **kwargs)
-        # What the layer assigns goes to the scope, and is forgotten with it.
+        # In this scope the layer assigns its new moving statistics to copies,
+        # which are dropped with the scope.
         with keras.StatelessScope(initialize_variables=False):
             call = self.before or _alone(self.layer).call
             return call(inputs, training=True, **kwargs)
 
     def release(self, thread):
-        """Gives the layer back its own method, if no thread is left."""
+        """Removes a thread; the last one gives the layer its method back."""
         self.threads.remove(thread)
         if self.threads:
             return
@@ -100,7 +112,7 @@ class _Call:
 
 
 def _alone(layer):
-    """A view of a layer, on the same variables, that asks no other replica."""
+    """Returns a copy of a layer, on its variables, that is not synchronized."""
     view = object.__new__(type(layer))
     vars(view).update(vars(layer), synchronized=False)
     del vars(view)["call"]

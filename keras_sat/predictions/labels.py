@@ -1,4 +1,4 @@
-"""Labels as class ids or probabilities, and whether predictions hit them."""
+"""Labels as class ids or probabilities, and predictions that match them."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from keras_sat import checks
 
 
 def canonical(labels):
-    """Returns labels in the one form that everything computes with.
+    """Returns labels in the form that attacks and objectives compute with.
 
     Args:
         labels: integers of any dtype, `(batch,)` or `(batch, 1)`; or
@@ -29,6 +29,9 @@ def check_classes(labels, logits):
         labels: tensor, as `canonical` returns it.
         logits: float tensor `(batch, num_classes)`. Ids can only be checked
             where they are concrete, outside of a `tf.function`.
+
+    Raises:
+        ValueError: If there are such labels.
     """
     count = logits.shape[-1]
     expected = None
@@ -45,7 +48,15 @@ def check_classes(labels, logits):
 
 
 def class_ids(labels):
-    """Class ids `(batch,)` of labels given as ids or as probabilities."""
+    """Returns the class ids of labels.
+
+    Args:
+        labels: class ids `(batch,)`, or probabilities `(batch, num_classes)`,
+            of which the largest counts.
+
+    Returns:
+        int32 tensor `(batch,)`.
+    """
     labels = canonical(labels)
     if labels.shape.rank == 1:
         return labels
@@ -53,7 +64,7 @@ def class_ids(labels):
 
 
 def is_right(labels, logits):
-    """Tells which predictions hit their labels.
+    """Returns which predictions match their labels.
 
     Args:
         labels: class ids `(batch,)`, or probabilities `(batch, num_classes)`.

@@ -1,3 +1,5 @@
+"""APGD against closed forms and its algorithm, step by step."""
+
 import keras
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
+"""The ensemble against closed forms, and with models it must not fail on."""
+
 import dataclasses
-import gc
-import weakref
 
 import keras
 import numpy as np
@@ -10,13 +10,11 @@ from absl.testing import parameterized
 
 from keras_sat.attacks import APGD
 from keras_sat.attacks import FAB
-from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.compiled import compiled
-from keras_sat.attacks.compiled import on_survivors
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase
@@ -37,40 +35,6 @@ class Whiten(Attack):
         count = tf.cast(tf.shape(images)[0], tf.float32)
         white = tf.range(count) < self.share * count
         return tf.where(white[:, tf.newaxis], tf.ones_like(images), images)
-
-
-def dark_or_bright(images):
-    """Class 0 for dark images, class 1 for bright ones."""
-    x = tf.reduce_mean(images, 1)
-    return tf.stack([0.5 - x, x - 0.5], 1)
-
-
-def without_gradient(model):
-    """Functions from images to logits that have no gradient.
-
-    Args:
-        model: function from images to logits.
-    """
-
-    def quantised(images):
-        # Of which TensorFlow does not know a gradient at all.
-        numbers = tf.quantization.quantize(images, 0.0, 1.0, tf.qint8)
-        return model(tf.quantization.dequantize(*numbers))
-
-    return {
-        "rounded": lambda x: model(tf.round(16 * x) / 16),
-        "floored": lambda x: model(tf.floor(16 * x) / 16),
-        "stopped": lambda x: tf.stop_gradient(model(x)),
-        "classes": lambda x: 2 * tf.one_hot(tf.argmax(model(x), -1), 5),
-        "quantised": quantised,
-        "compiled": tf.function(quantised, autograph=False),
-    }
-
-
-def small(**arguments):
-    """An ensemble that takes less time than the standard one."""
-    attacks = APGD(steps=10), FAB(steps=10), Square(queries=50)
-    return AutoAttack(attacks=attacks, **arguments)
 
 
 class AutoAttackTest(TestCase):
@@ -149,7 +113,7 @@ class AutoAttackTest(TestCase):
 
     def test_breaks_all_that_any_of_its_attacks_breaks(self):
         model, images, labels = problems.network()
-        together = small(epsilon=0.03)
+        together = problems.short_ensemble(epsilon=0.03)
         adversarial = together(model, images, labels, SEED)
         survived = np.argmax(model(adversarial), 1) == labels
         first = compiled(together.attacks[0], model)(
@@ -177,64 +141,17 @@ class AutoAttackTest(TestCase):
         attack = AutoAttack(
             attacks=[Watched(share=0.5), Watched(share=0.25), Watched()]
         )
-        adversarial = attack(dark_or_bright, images, labels, jit_compile=False)
+        adversarial = attack(
+            problems.dark_or_bright, images, labels, jit_compile=False
+        )
         self.assertEqual(seen, [32, 16, 12])
         self.assertEqual(np.sum(np.max(adversarial, 1) == 0), 6)
-
-    def test_batches_of_any_size_share_what_is_compiled(self):
-        model, images, labels = problems.network()
-        attack = small(epsilon=0.02)
-        counter = problems.Counter(model)
-        attack(counter, images, labels, SEED)
-        inside = sum(size is None for size in counter.sizes)
-        self.assertGreater(inside, 0)
-        for count in (32, 17, 5, 1):
-            attack(counter, images[:count], labels[:count], SEED)
-        # Since the first batch, it has been called on concrete images alone.
-        self.assertEqual(sum(n is None for n in counter.sizes), inside)
-
-    def test_with_xla_only_powers_of_two_are_compiled(self):
-        counter = problems.Counter(dark_or_bright)
-        run = compiled(FGSM(epsilon=0.1), counter, jit_compile=True)
-        images = tf.fill((24, 3), 0.45)
-        labels = tf.zeros(24, tf.int32)
-        for count in (1, 3, 4, 5, 7, 8, 13, 20, 24):
-            alive = np.arange(24) < count
-            found = on_survivors(run, images, labels, SEED, alive)
-            self.assertAllClose(found[:count], tf.fill((count, 3), 0.55))
-            self.assertAllEqual(found[count:], images[count:])
-        self.assertEqual(set(counter.sizes), {1, 4, 8, 16, 24})
-        none = on_survivors(run, images, labels, SEED, np.zeros(24, bool))
-        self.assertAllEqual(none, images)
-
-    def test_a_model_is_not_kept_alive(self):
-        problem = Linear(2)
-        attack = small()
-        attack(problem.model, problem.images[:2], problem.labels[:2])
-        model = weakref.ref(problem.model)
-        del problem.model
-        keras.utils.clear_session()
-        gc.collect()
-        self.assertIsNone(model())
-
-    def test_new_weights_are_attacked_by_what_was_compiled_before(self):
-        problem = Linear(2)
-        epsilon = problem.epsilons("linf")[1]
-        attack = small(epsilon=epsilon)
-        weights = problem.model.get_weights()
-        problem.model.set_weights([100 * w for w in weights[:1]] + [weights[1]])
-        attack(problem.model, problem.images, problem.labels)
-        problem.model.set_weights(weights)
-        adversarial = attack(problem.model, problem.images, problem.labels)
-        self.assertAllEqual(
-            problem.broken(adversarial), problem.distances("linf") < epsilon
-        )
 
     @parameterized.parameters(False, True)
     def test_inside_a_function_it_breaks_as_much(self, jit_compile):
         problem = Linear(3)
         epsilon = problem.epsilons("linf")[1]
-        attack = small(epsilon=epsilon)
+        attack = problems.short_ensemble(epsilon=epsilon)
         run = tf.function(
             lambda x, y: attack(problem.model, x, y, SEED),
             jit_compile=jit_compile,
@@ -247,55 +164,28 @@ class AutoAttackTest(TestCase):
 
     def test_the_same_seed_gives_the_same_images(self):
         model, images, labels = problems.network()
-        attack = small(epsilon=0.03)
+        attack = problems.short_ensemble(epsilon=0.03)
         first = attack(model, images, labels, SEED)
         self.assertAllEqual(first, attack(model, images, labels, SEED))
 
     def test_leaves_weights_and_batch_statistics_unchanged(self):
         model, images, labels = problems.network()
         before = model.get_weights()
-        small()(model, images, labels)
+        problems.short_ensemble()(model, images, labels)
         self.assert_same_bits(model.get_weights(), before)
 
     def test_takes_uint8_images_and_one_hot_labels(self):
         model, images, labels = problems.network()
         grey = np.round(images * 255).astype("uint8")
-        attack = small(epsilon=0.02)
+        attack = problems.short_ensemble(epsilon=0.02)
         adversarial = attack(model, grey, np.eye(5)[labels], SEED)
         images = grey * np.float32(1 / 255)
         self.assert_same_bits(adversarial, attack(model, images, labels, SEED))
 
-    @parameterized.product(
-        norm=["linf", "l2"],
-        attack=[
-            PGD(steps=2, restarts=2),
-            PGD(steps=2, random_start=False),
-            APGD(steps=3),
-            APGD(steps=3, loss="dlr", target_classes=1),
-            FAB(steps=2, target_classes=1),
-            FAB(steps=2, target_classes=None),
-        ],
-    )
-    def test_a_missing_gradient_is_zero_for_one_of_several(self, norm, attack):
-        problem = Linear(5, batch=6)
-        epsilon = 0.1 if norm == "linf" else 3.0
-        attack = attack.resized(epsilon, norm)
-        for name, model in without_gradient(problem.model).items():
-            with self.subTest(name):
-                labels = np.argmax(model(problem.images), 1)
-                with self.assertLogs("absl", "WARNING") as logs:
-                    found = attack.lenient()(
-                        model, problem.images, labels, SEED
-                    )
-                self.assertIn("no gradient path", logs.output[0])
-                self.assertAllInRange(found, 0.0, 1.0)
-                size = attack.ball.size(found - problem.images)
-                self.assertAllLessEqual(size, epsilon * (1 + 1e-5))
-
     @parameterized.parameters("rounded", "compiled")
     def test_what_has_no_gradient_is_left_to_square(self, name):
         problem = Linear(5)
-        model = without_gradient(problem.model)[name]
+        model = problems.without_gradient(problem.model)[name]
         labels = np.argmax(model(problem.images), 1)
         attack = AutoAttack(
             epsilon=2 * problem.epsilons("linf")[2],
@@ -312,25 +202,9 @@ class AutoAttackTest(TestCase):
             broken = np.argmax(model(found), 1) != labels
             self.assertGreater(np.mean(broken), 0.5)
 
-    @parameterized.parameters(PGD(), APGD(), FAB(), FAB(target_classes=None))
-    def test_a_single_attack_refuses_a_missing_gradient(self, attack):
-        problem = Linear(5, batch=4)
-        alone = AutoAttack(attacks=[attack])
-        for name, model in without_gradient(problem.model).items():
-            with self.subTest(name):
-                labels = np.argmax(model(problem.images), 1)
-                for run in (attack, alone):
-                    with self.assertRaisesRegex(
-                        ValueError,
-                        "`model` must be differentiable in its images. Received"
-                        " a model with no gradient path from its logits to its"
-                        " images. Use a black-box attack.",
-                    ):
-                        run(model, problem.images, labels, SEED)
-
     def test_a_single_attack_is_not_lenient_after_an_ensemble(self):
         problem = Linear(5)
-        model = without_gradient(problem.model)["rounded"]
+        model = problems.without_gradient(problem.model)["rounded"]
         labels = np.argmax(model(problem.images), 1)
         attack = PGD(epsilon=0.01)
         AutoAttack(epsilon=0.01, attacks=[attack, attack])(
@@ -340,29 +214,6 @@ class AutoAttackTest(TestCase):
             AutoAttack(epsilon=0.01, attacks=[attack])(
                 model, problem.images, labels
             )
-
-    def test_errors_of_the_model_are_not_taken_for_a_missing_gradient(self):
-        def broken(images):
-            return {}[3]
-
-        images, labels = np.zeros((2, 3, 3, 1)), np.zeros(2, "int32")
-        attack = PGD().lenient()
-        with self.assertRaises(KeyError):
-            attack(broken, images, labels)
-
-    def test_a_gradient_in_slices_is_a_gradient(self):
-        problem = Linear(2)
-
-        def model(images):
-            return problem.model(tf.gather(images, tf.range(len(images))))
-
-        epsilon = problem.epsilons("linf")[1]
-        found = PGD(epsilon=epsilon, step_size=epsilon, loss="margin")(
-            model, problem.images, problem.labels
-        )
-        self.assertAllEqual(
-            problem.broken(found), problem.distances("linf") < epsilon
-        )
 
     def test_custom_attacks_are_given_by_name_or_as_objects(self):
         attack = AutoAttack(epsilon=0.1, attacks=["square", PGD(steps=3)])
@@ -377,7 +228,10 @@ class AutoAttackTest(TestCase):
         )
 
     def test_survives_saving(self):
-        for attack in (AutoAttack(norm="l2"), small(epsilon=0.1)):
+        for attack in (
+            AutoAttack(norm="l2"),
+            problems.short_ensemble(epsilon=0.1),
+        ):
             config = keras.saving.serialize_keras_object(attack)
             self.assertEqual(
                 attack, keras.saving.deserialize_keras_object(config)

@@ -1,3 +1,5 @@
+"""Losses of attacks against formulas by hand."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,3 +1,5 @@
+"""Norms against NumPy, and the rule for radii."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -81,3 +83,24 @@ class NormsTest(TestCase):
             r"`norm` must be one of \['l2', 'linf'\]. Received: norm='Linf'",
         ):
             norms.get("Linf")
+
+    @parameterized.parameters(
+        ("linf", 1.0), ("linf", 1e-6), ("l2", 1e-6), ("l2", 100.0)
+    )
+    def test_radii_up_to_the_whole_range_are_allowed(self, norm, radius):
+        norms.check_radius(radius, norm)
+
+    @parameterized.parameters(
+        ("linf", 8, "at most 1, the whole of `value_range`.*mean 8 / 255"),
+        ("l2", 0, "greater than 0"),
+        ("l2", -1, "greater than 0"),
+        ("l2", float("inf"), "finite"),
+    )
+    def test_other_radii_are_refused(self, norm, radius, message):
+        with self.assertRaisesRegex(ValueError, f"`epsilon` must be {message}"):
+            norms.check_radius(radius, norm)
+
+    def test_0_is_a_radius_where_it_means_no_attack(self):
+        norms.check_radius(0, "linf", allow_zero=True)
+        with self.assertRaisesRegex(ValueError, "`epsilon` must be at least 0"):
+            norms.check_radius(-0.1, "linf", allow_zero=True)

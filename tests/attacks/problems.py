@@ -4,6 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_sat.attacks import APGD
+from keras_sat.attacks import FAB
+from keras_sat.attacks import AutoAttack
+from keras_sat.attacks import Square
 from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 
@@ -202,3 +206,37 @@ def shapes(attack, model, images, labels):
     for node in nodes:
         for shape in node.attr["_output_shapes"].list.shape:
             yield tuple(dimension.size for dimension in shape.dim)
+
+
+def without_gradient(model):
+    """Functions from images to logits that have no gradient.
+
+    Args:
+        model: function from images to logits.
+    """
+
+    def quantised(images):
+        # Of which TensorFlow does not know a gradient at all.
+        numbers = tf.quantization.quantize(images, 0.0, 1.0, tf.qint8)
+        return model(tf.quantization.dequantize(*numbers))
+
+    return {
+        "rounded": lambda x: model(tf.round(16 * x) / 16),
+        "floored": lambda x: model(tf.floor(16 * x) / 16),
+        "stopped": lambda x: tf.stop_gradient(model(x)),
+        "classes": lambda x: 2 * tf.one_hot(tf.argmax(model(x), -1), 5),
+        "quantised": quantised,
+        "compiled": tf.function(quantised, autograph=False),
+    }
+
+
+def dark_or_bright(images):
+    """Class 0 for dark images, class 1 for bright ones."""
+    x = tf.reduce_mean(images, 1)
+    return tf.stack([0.5 - x, x - 0.5], 1)
+
+
+def short_ensemble(**arguments):
+    """An `AutoAttack` that takes less time than the standard one."""
+    attacks = APGD(steps=10), FAB(steps=10), Square(queries=50)
+    return AutoAttack(attacks=attacks, **arguments)

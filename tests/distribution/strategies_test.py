@@ -1,3 +1,5 @@
+"""The choice of a strategy, on machines of all kinds."""
+
 import json
 import os
 from unittest import mock
@@ -7,7 +9,6 @@ from absl.testing import parameterized
 
 import keras_sat
 from keras_sat.distribution import strategies
-from keras_sat.distribution import xla
 from tests.test_case import TestCase
 
 WORKERS = ["10.0.0.1:2222", "10.0.0.2:2222"]
@@ -65,21 +66,6 @@ class StrategyTest(TestCase):
             keras_sat.strategy(devices=["GPU:0", "GPU:3"])
         mirrored.assert_called_once_with(["GPU:0", "GPU:3"])
 
-    def test_auto_means_xla_where_there_is_an_accelerator(self):
-        for kinds, expected in (
-            ((), False),
-            (("GPU",), True),
-            (("TPU",), True),
-        ):
-            with mock.patch.object(
-                tf.config,
-                "list_logical_devices",
-                side_effect=lambda kind, kinds=kinds: [kind] * (kind in kinds),
-            ):
-                self.assertEqual(xla.uses_xla("auto"), expected)
-                self.assertTrue(xla.uses_xla(True))
-                self.assertFalse(xla.uses_xla(False))
-
 
 class ErrorsTest(TestCase):
     @parameterized.parameters(
@@ -122,9 +108,3 @@ class ErrorsTest(TestCase):
                 ValueError, "`TF_CONFIG` must be JSON like .*Received: TF_CONF"
             ):
                 keras_sat.strategy("workers")
-
-    def test_an_unknown_jit_compile_is_refused(self):
-        with self.assertRaisesRegex(
-            ValueError, "`jit_compile` must be True, False or 'auto'"
-        ):
-            xla.uses_xla("yes")

@@ -243,6 +243,29 @@ class ObstaclesTest(TestCase):
         self.assertIsNone(known())
 
 
+class WantedTest(TestCase):
+    def test_auto_means_xla_where_there_is_an_accelerator(self):
+        for kinds, expected in (
+            ((), False),
+            (("GPU",), True),
+            (("TPU",), True),
+        ):
+            with mock.patch.object(
+                tf.config,
+                "list_logical_devices",
+                side_effect=lambda kind, kinds=kinds: [kind] * (kind in kinds),
+            ):
+                self.assertEqual(xla.uses_xla("auto"), expected)
+                self.assertTrue(xla.uses_xla(True))
+                self.assertFalse(xla.uses_xla(False))
+
+    def test_an_unknown_jit_compile_is_refused(self):
+        with self.assertRaisesRegex(
+            ValueError, "`jit_compile` must be True, False or 'auto'"
+        ):
+            xla.uses_xla("yes")
+
+
 class SameTest(TestCase):
     """Training and evaluation with XLA are those without."""
 

@@ -9,12 +9,13 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks import losses
-from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.loops import per_image
 from keras_sat.attacks.loops import repeat
 from keras_sat.attacks.loops import where
-from keras_sat.attacks.loops import worst_of
 from keras_sat.attacks.seeds import fold_in
+from keras_sat.attacks.seeds import of_images
+from keras_sat.attacks.stepwise import StepwiseAttack
+from keras_sat.attacks.stepwise import choose
 
 # The weight of a step; the step before it has the rest. `alpha` of the paper.
 _MOMENTUM = 0.75
@@ -24,7 +25,7 @@ _LABELS = {"cross_entropy": "CE", "dlr": "DLR"}
 
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class APGD(Attack):
+class APGD(StepwiseAttack):
     """Auto-PGD: gradient ascent with momentum that adapts its step size.
 
     The step size begins at `2 * epsilon`. There are checkpoints, ever closer to
@@ -74,8 +75,6 @@ class APGD(Attack):
     rho: float = 0.75
     expectation_steps: int = 1
     target_classes: int | None = None
-
-    perturb_restarts = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -136,28 +135,82 @@ class APGD(Attack):
             position += period
         return checkpoints
 
-    def perturb(self, predict, images, labels, seed):
-        """See `Attack.perturb`; makes all the attempts."""
-        logits = predict(images)
-        broken = self.succeeds(labels, logits)
-        targets = None
-        if self.target_classes is not None:
+    def num_steps(self, num_classes):
+        """See `StepwiseAttack.num_steps`."""
+        targets = self.for_classes(num_classes).target_classes or 1
+        # One evaluation more than steps, so that the last iterate is seen, too.
+        return self.restarts * targets * (self.steps + 1)
+
+    def begin(self, network, images, labels, rows, seed):
+        """See `StepwiseAttack.begin`."""
+        logits = network(images)
+        if self.target_classes is None:
+            targets = tf.zeros_like(rows)[:, tf.newaxis]
+        else:
             targets = losses.likely_wrong(labels, logits, self.target_classes)
+        state = _State(
+            images=images,
+            labels=labels,
+            rows=rows,
+            targets=targets,
+            attempt=tf.zeros_like(rows),
+            index=tf.zeros_like(rows),
+            ascent=None,
+            adversarial=images,
+            value=tf.fill(tf.shape(rows), -float("inf")),
+            done=self.succeeds(labels, logits),
+        )
+        return state._replace(ascent=self._new_ascent(state, seed))
 
-        def attempt(i, broken):
-            def value(x):
-                logits = predict(x)
-                if targets is None:
-                    return self.objective(labels, logits), logits
-                target = tf.gather(targets, i // self.restarts, axis=1)
-                loss = losses.get_targeted(self.loss)
-                return loss(labels, target, logits), logits
+    def step(self, network, state, seed):
+        """See `StepwiseAttack.step`; a step of algorithm 1 of the paper."""
+        value, logits, gradient = self._evaluate(network, state)
+        direction = self.ball.steepest_ascent(gradient)
+        # A NaN among the logits is no success of the attack.
+        success = self.succeeds(state.labels, logits) & ~tf.math.is_nan(value)
+        ascent = state.ascent.seen(value, direction, success)
+        state = self._judged(state, ascent, success)
+        # Of images whose attempt ends here, the index is out of range.
+        index = tf.clip_by_value(state.index, 0, self.steps)
+        period = tf.gather(self._periods(), index)
+        ascent, x, direction = self._adapt(ascent, direction, period)
+        ascent = self._move(state, ascent, x, direction)
+        return self._begun_anew(
+            state._replace(ascent=ascent, index=state.index + 1), seed
+        )
 
-            start = self.start(images, fold_in(seed, i))
-            return self.climb(value, images, labels, start, broken)
+    def _judged(self, state, ascent, success):
+        """Returns the state with the result of the attempts that end here."""
+        last = state.index >= self.steps
+        ends = ~state.done & (success | last)
+        better = ends & (success | (ascent.best_value > state.value))
+        attempt = state.attempt + tf.cast(ends, tf.int32)
+        attempts = self.restarts * state.targets.shape[1]
+        return state._replace(
+            adversarial=where(better, ascent.best, state.adversarial),
+            value=tf.where(better, ascent.best_value, state.value),
+            attempt=attempt,
+            done=state.done | (ends & (success | (attempt >= attempts))),
+            # So that the next attempt begins with this step.
+            index=tf.where(ends, -1, state.index),
+        )
 
-        attempts = self.restarts * (1 if targets is None else targets.shape[1])
-        return worst_of(attempt, attempts, images, broken)
+    def _begun_anew(self, state, seed):
+        """Returns the state in which images begin their next attempts."""
+        anew = ~state.done & (state.index == 0)
+
+        def begun():
+            return choose(anew, self._new_ascent(state, seed), state.ascent)
+
+        # Random numbers are only drawn where they are needed.
+        ascent = tf.cond(tf.reduce_any(anew), begun, lambda: state.ascent)
+        return state._replace(ascent=ascent)
+
+    def _new_ascent(self, state, seed):
+        """Returns ascents that begin at random points."""
+        seeds = fold_in(of_images(seed, state.rows), state.attempt)
+        start = self.start(state.images, seeds)
+        return _Ascent.begin(start, 2 * self.epsilon * self.width)
 
     def start(self, images, seed):
         """Returns random points on the border of the ball, in the range.
@@ -170,41 +223,6 @@ class APGD(Attack):
         size = self.epsilon * self.width / self.ball.size(noise)
         return tf.clip_by_value(images + noise * size, *self.value_range)
 
-    def climb(self, value, images, labels, start, broken):
-        """Makes one ascent of `steps` steps: algorithm 1 of the paper.
-
-        Args:
-            value: function from images to their loss `(batch,)` and logits.
-            images: float tensor. The clean images.
-            labels: as in `__call__`.
-            start: float tensor. Where the ascent begins.
-            broken: bool tensor `(batch,)`. The images to leave alone.
-
-        Returns:
-            Images, a bool tensor that is true for those that are broken, and
-            the loss of each.
-        """
-        periods = self._periods()
-
-        def step(i, state):
-            mean, logits, gradient = self._evaluate(value, state.x)
-            direction = self.ball.steepest_ascent(gradient)
-            # A NaN among the logits is no success of the attack.
-            success = self.succeeds(labels, logits) & ~tf.math.is_nan(mean)
-            state = state.seen(mean, direction, success)
-            state, x, direction = self._adapt(state, direction, periods[i])
-            return self._move(i, state, images, x, direction)
-
-        # One evaluation more than steps, so that the last iterate is seen, too.
-        state = _Ascent.begin(start, broken, 2 * self.epsilon * self.width)
-        state = repeat(
-            step,
-            state,
-            self.steps + 1,
-            until=lambda state: tf.reduce_all(state.broken),
-        )
-        return state.best, state.broken, state.best_value
-
     def _periods(self):
         """Returns the number of steps since the last checkpoint, at each one.
 
@@ -216,12 +234,17 @@ class APGD(Attack):
         periods[checkpoints] = np.diff(checkpoints, prepend=0)
         return tf.constant(periods)
 
-    def _evaluate(self, value, x):
+    def _evaluate(self, network, state):
         """Returns loss, logits and gradient, averaged over predictions."""
+        x, labels = state.ascent.x, [state.labels]
+        if self.target_classes is not None:
+            # Images that are done may have counted beyond the last attempt.
+            last = self.restarts * state.targets.shape[1] - 1
+            target = tf.minimum(state.attempt, last) // self.restarts
+            labels.append(tf.gather(state.targets, target, batch_dims=1))
 
         def once():
-            (number, logits), gradient = self.gradient(value, x)
-            return number, logits, gradient
+            return self.loss_gradient(network, x, *labels)
 
         if self.expectation_steps == 1:
             return once()
@@ -229,50 +252,77 @@ class APGD(Attack):
         def add(_, sums):
             return tuple(a + b for a, b in zip(sums, once(), strict=True))
 
-        number, logits = tf.nest.map_structure(tf.zeros_like, value(x))
-        sums = number, logits, tf.zeros_like(x)
-        sums = repeat(add, sums, self.expectation_steps)
+        sums = repeat(add, once(), self.expectation_steps - 1)
         return tuple(a / self.expectation_steps for a in sums)
 
-    def _adapt(self, state, direction, period):
+    def _adapt(self, ascent, direction, period):
         """Halves steps and goes back to the best iterates, at a checkpoint.
 
         Args:
-            state: `_Ascent`.
-            direction: float tensor. The direction of the step from `state.x`.
-            period: int tensor `()`. Steps since the last checkpoint; 0 if this
-                is none.
+            ascent: `_Ascent`.
+            direction: float tensor. The direction of the step from `ascent.x`.
+            period: int tensor `(batch,)`. Steps since the last checkpoint; 0 if
+                this is none.
 
         Returns:
-            The new state, and from where and in which direction the next step
+            The new ascent, and from where and in which direction the next step
             is made.
         """
         check = period > 0
         # Conditions 1 and 2 of section 3 of the paper. Like the code of its
         # authors, and unlike the text, the first one includes equality.
-        few_rises = state.rises <= self.rho * tf.cast(period, tf.float32)
-        stuck = ~state.halved & (state.best_value <= state.checked_value)
+        few_rises = ascent.rises <= self.rho * tf.cast(period, tf.float32)
+        stuck = ~ascent.halved & (ascent.best_value <= ascent.checked_value)
         halve = check & (few_rises | stuck)
-        x = where(halve, state.best, state.x)
-        direction = where(halve, state.best_direction, direction)
-        state = state._replace(
-            step=tf.where(halve, state.step / 2, state.step),
-            rises=tf.where(check, tf.zeros_like(state.rises), state.rises),
-            halved=tf.where(check, halve, state.halved),
+        x = where(halve, ascent.best, ascent.x)
+        direction = where(halve, ascent.best_direction, direction)
+        ascent = ascent._replace(
+            step=tf.where(halve, ascent.step / 2, ascent.step),
+            rises=tf.where(check, tf.zeros_like(ascent.rises), ascent.rises),
+            halved=tf.where(check, halve, ascent.halved),
             checked_value=tf.where(
-                check, state.best_value, state.checked_value
+                check, ascent.best_value, ascent.checked_value
             ),
         )
-        return state, x, direction
+        return ascent, x, direction
 
-    def _move(self, i, state, images, x, direction):
-        """Returns the state after a step with momentum from `x`."""
-        ahead = self.project(x + per_image(state.step, x) * direction, images)
+    def _move(self, state, ascent, x, direction):
+        """Returns the ascent after a step with momentum from `x`."""
+        ahead = x + per_image(ascent.step, x) * direction
+        ahead = self.project(ahead, state.images)
         # There is no last step before the first one.
-        share = tf.where(i > 0, _MOMENTUM, 1.0)
-        momentum = (1 - share) * (x - state.previous)
-        new = self.project(x + share * (ahead - x) + momentum, images)
-        return state._replace(x=new, previous=x)
+        share = per_image(tf.where(state.index > 0, _MOMENTUM, 1.0), x)
+        momentum = (1 - share) * (x - ascent.previous)
+        new = self.project(x + share * (ahead - x) + momentum, state.images)
+        return ascent._replace(x=new, previous=x)
+
+
+class _State(NamedTuple):
+    """The state of the attack.
+
+    Args:
+        images, labels, rows: see `StepwiseAttack.begin`.
+        targets: int tensor `(batch, count)`. The classes to be pulled at.
+        attempt: int tensor `(batch,)`. How many attempts have ended.
+        index: int tensor `(batch,)`. How many steps of the present attempt have
+            been made.
+        ascent: `_Ascent`. The present attempt.
+        adversarial: images. The worst ones of the attempts that have ended.
+        value: float tensor `(batch,)`. Their loss.
+        done: bool tensor `(batch,)`. True if the image is broken, or if all
+            attempts were made.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    rows: tf.Tensor
+    targets: tf.Tensor
+    attempt: tf.Tensor
+    index: tf.Tensor
+    ascent: tuple
+    adversarial: tf.Tensor
+    value: tf.Tensor
+    done: tf.Tensor
 
 
 class _Ascent(NamedTuple):
@@ -294,7 +344,6 @@ class _Ascent(NamedTuple):
             checkpoint the loss rose.
         halved: bool tensor `(batch,)`. True if the step size was halved at the
             last checkpoint.
-        broken: bool tensor `(batch,)`. True if an iterate was misclassified.
     """
 
     x: tf.Tensor
@@ -307,20 +356,18 @@ class _Ascent(NamedTuple):
     step: tf.Tensor
     rises: tf.Tensor
     halved: tf.Tensor
-    broken: tf.Tensor
 
     @classmethod
-    def begin(cls, start, broken, step):
-        """Returns the state before the first evaluation.
+    def begin(cls, start, step):
+        """Returns the ascent before the first evaluation.
 
         Args:
             start: float tensor. The first iterates.
-            broken: bool tensor `(batch,)`. The images to leave alone.
             step: float. The first step size.
         """
 
         def fill(number):
-            return tf.fill(tf.shape(broken), number)
+            return tf.fill(tf.shape(start)[:1], number)
 
         return cls(
             x=start,
@@ -332,20 +379,18 @@ class _Ascent(NamedTuple):
             checked_value=fill(-float("inf")),
             step=fill(step),
             rises=fill(0.0),
-            halved=tf.ones_like(broken),
-            broken=broken,
+            halved=fill(True),
         )
 
     def seen(self, value, direction, success):
-        """Returns the state after `x` was evaluated.
+        """Returns the ascent after `x` was evaluated.
 
         Args:
             value: float tensor `(batch,)`. The loss.
             direction: tensor like `x`. The direction of a step from `x`.
             success: bool tensor `(batch,)`. True if `x` is misclassified.
         """
-        # Broken images keep what broke them, even if the loss rises further.
-        better = ~self.broken & (success | (value > self.best_value))
+        better = success | (value > self.best_value)
         rise = tf.cast(value > self.last_value, tf.float32)
         return self._replace(
             best=where(better, self.x, self.best),
@@ -353,5 +398,4 @@ class _Ascent(NamedTuple):
             best_value=tf.where(better, value, self.best_value),
             last_value=value,
             rises=self.rises + rise,
-            broken=self.broken | success,
         )

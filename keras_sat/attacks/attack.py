@@ -13,11 +13,13 @@ from keras_sat.attacks import losses
 from keras_sat.attacks import norms
 from keras_sat.attacks.loops import repeat
 from keras_sat.attacks.loops import where
+from keras_sat.attacks.network import Network
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.seeds import random_seed
 from keras_sat.checks.batches import expected_by
 from keras_sat.predictions.inference import checked_inference
 from keras_sat.predictions.inference import input_gradient
+from keras_sat.predictions.inference import refuse_missing_gradient
 from keras_sat.predictions.labels import canonical
 from keras_sat.predictions.labels import check_classes
 from keras_sat.predictions.labels import is_right
@@ -127,21 +129,31 @@ class Attack(config.Config, abc.ABC):
             check_classes(labels, logits)
             return logits
 
-        adversarial = self.perturb(predict, images, labels, seed)
-        if self.restarts > 1 and not self.perturb_restarts:
-            adversarial = self._restart(
-                predict, images, labels, seed, adversarial
-            )
+        adversarial = self.all_restarts(Network(predict), images, labels, seed)
         # Training differentiates the loss in the weights, and must not follow
         # the steps of the attack back to them.
         return tf.stop_gradient(adversarial)
+
+    def all_restarts(self, network, images, labels, seed):
+        """Returns the worst of all attempts, for each image.
+
+        Args:
+            network: `Network`.
+            images, labels, seed: see `perturb`.
+        """
+        adversarial = self.perturb(network, images, labels, seed)
+        if self.restarts > 1 and not self.perturb_restarts:
+            adversarial = self._restart(
+                network, images, labels, seed, adversarial
+            )
+        return adversarial
 
     @abc.abstractmethod
     def perturb(self, predict, images, labels, seed):
         """Makes one attempt on a batch; subclasses implement it.
 
         Args:
-            predict: function from images to logits.
+            predict: `Network`, a function from images to logits.
             images: float32 tensor in `value_range`.
             labels: as in `__call__`.
             seed: int32 tensor `(2,)`.
@@ -221,16 +233,51 @@ class Attack(config.Config, abc.ABC):
         Raises:
             ValueError: If there is no gradient, unless the attack is lenient.
         """
+        return input_gradient(function, images, self._without_gradient)
 
-        def warn():
-            logging.warning(
-                "%s takes the gradient of the model in its images for zero, as "
-                "there is no gradient path from its logits to its images.",
-                self.label,
-            )
+    def loss_gradient(self, network, images, *labels):
+        """Returns the number that the attack raises, logits, and gradient.
 
-        return input_gradient(
-            function, images, warn if self.is_lenient else None
+        Args:
+            network: `Network`.
+            images: float32 tensor `(batch, ...)`.
+            *labels: the labels; with a second one, the classes to reach, for
+                the targeted form of the loss.
+
+        Returns:
+            float tensor `(batch,)`, logits `(batch, num_classes)`, and the
+            gradient, a tensor like `images`.
+
+        Raises:
+            ValueError: If there is no gradient, unless the attack is lenient.
+        """
+        find = losses.get if len(labels) == 1 else losses.get_targeted
+        return self.gradient_of(find(self.loss), network, images, *labels)
+
+    def gradient_of(self, loss, network, images, *labels):
+        """See `loss_gradient`; for another loss than that of the attack.
+
+        Args:
+            loss: function `(*labels, logits) -> (batch,)`.
+            network, images, *labels: see `loss_gradient`.
+        """
+        value, logits, gradient = network.value_and_gradient(
+            loss, images, *labels
+        )
+        if not network.is_differentiable:
+            self._without_gradient()
+        if self.targeted:
+            return -value, logits, -gradient
+        return value, logits, gradient
+
+    def _without_gradient(self):
+        """Warns that the gradient is missing, or refuses the model."""
+        if not self.is_lenient:
+            refuse_missing_gradient()
+        logging.warning(
+            "%s takes the gradient of the model in its images for zero, as "
+            "there is no gradient path from its logits to its images.",
+            self.label,
         )
 
     def arguments(self, images, labels, seed, model):

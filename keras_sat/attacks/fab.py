@@ -8,11 +8,13 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks import losses
-from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.hyperplanes import to_hyperplane
 from keras_sat.attacks.loops import repeat
 from keras_sat.attacks.loops import where
+from keras_sat.attacks.network import Network
 from keras_sat.attacks.seeds import fold_in
+from keras_sat.attacks.seeds import of_images
+from keras_sat.attacks.stepwise import StepwiseAttack
 from keras_sat.predictions.inference import checked_inference
 from keras_sat.predictions.labels import class_ids
 
@@ -22,7 +24,7 @@ _ROUNDING = 1e-6
 
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FAB(Attack):
+class FAB(StepwiseAttack):
     """Fast adaptive boundary attack: seeks the smallest perturbation.
 
     Each step projects the iterate and the clean image onto the hyperplane of
@@ -72,8 +74,6 @@ class FAB(Attack):
     eta: float = 1.05
     beta: float = 0.9
 
-    perturb_restarts = True
-
     def __post_init__(self):
         super().__post_init__()
         checks.integer("steps", self.steps)
@@ -103,11 +103,18 @@ class FAB(Attack):
             target_classes=min(self.target_classes, num_classes - 1)
         )
 
-    def perturb(self, predict, images, labels, seed):
-        """See `Attack.perturb`; makes all the attempts."""
-        radius = self.epsilon * self.width
-        best = self._search(predict, images, labels, seed, radius)
-        return where(best.size <= radius, best.images, images)
+    def num_steps(self, num_classes):
+        """See `StepwiseAttack.num_steps`."""
+        targets = self.for_classes(num_classes).target_classes or 1
+        return self.restarts * targets * self.steps
+
+    def begin(self, network, images, labels, rows, seed):
+        """See `StepwiseAttack.begin`."""
+        return self._begin(network, images, labels, rows, self._radius)
+
+    def step(self, network, state, seed):
+        """See `StepwiseAttack.step`; a step of algorithm 1 of the paper."""
+        return self._step(network, state, seed, self._radius)
 
     def minimal_perturbation(self, model, images, labels, seed=None):
         """Returns the nearest misclassified images found, however far away.
@@ -120,111 +127,130 @@ class FAB(Attack):
             fractions of the width of `value_range`: 0 for an image that is
             misclassified as it is, infinite if none was found.
         """
-        predict = checked_inference(model)
+        network = Network(checked_inference(model))
         images, labels, seed = self.arguments(images, labels, seed, model)
-        best = self._search(predict, images, labels, seed, 0.0)
-        return best.images, best.size / self.width
+        rows = tf.range(tf.shape(images)[0])
+        state = self._begin(network, images, labels, rows, enough=0.0)
+        state = repeat(
+            lambda _, state: self._step(network, state, seed, enough=0.0),
+            state,
+            self.restarts * state.targets.shape[1] * self.steps,
+            until=lambda state: tf.reduce_all(state.done),
+        )
+        return state.nearest, state.size / self.width
 
-    def _search(self, predict, images, labels, seed, enough):
-        """Returns the `_Nearest` of all attempts.
+    @property
+    def _radius(self):
+        """The radius of the ball in the units of the images."""
+        return self.epsilon * self.width
+
+    def _begin(self, network, images, labels, rows, enough):
+        """Returns the state before the first step.
 
         Args:
-            predict, images, labels, seed: as in `perturb`.
+            network, images, labels, rows: see `StepwiseAttack.begin`.
             enough: float. An image is left alone once its distance is at most
                 this.
         """
-        logits = predict(images)
+        logits = network(images)
+        if self.target_classes is None:
+            # One search, for the nearest of the boundaries to all classes.
+            targets = tf.zeros_like(rows)[:, tf.newaxis]
+        else:
+            targets = losses.likely_wrong(labels, logits, self.target_classes)
         is_wrong = self.succeeds(labels, logits)
-        start = _Nearest(images, tf.where(is_wrong, 0.0, float("inf")))
-        boundaries, count = self._boundaries(predict, labels, logits)
-
-        def attempt(i, best):
-            boundary = boundaries(i // self.restarts)
-            x = self._start(images, i % self.restarts, fold_in(seed, i))
-            return self._approach(
-                predict, boundary, images, labels, x, best, enough
-            )
-
-        return repeat(
-            attempt,
-            start,
-            count * self.restarts,
-            until=lambda best: tf.reduce_all(best.size <= enough),
+        return _State(
+            images=images,
+            labels=labels,
+            rows=rows,
+            targets=targets,
+            attempt=tf.zeros_like(rows),
+            index=tf.zeros_like(rows),
+            x=images,
+            nearest=images,
+            size=tf.where(is_wrong, 0.0, float("inf")),
+            adversarial=images,
+            done=is_wrong,
         )
 
-    def _boundaries(self, predict, labels, logits):
-        """Returns the decision boundaries that are sought, and their number.
+    def _step(self, network, state, seed, enough):
+        """Returns the state after one step; see `_begin` and `step`."""
+        x = self._moved(state, *self._boundary(network, state))
+        logits = network(x)
+        distance = tf.reshape(self.ball.size(x - state.images), [-1])
+        better = _is_clearly_wrong(state.labels, logits) & ~state.done
+        better &= distance < state.size
+        size = tf.where(better, distance, state.size)
+        # The backward step of the paper's algorithm 1.
+        back = state.images + self.beta * (x - state.images)
+        index = state.index + 1
+        ends = index >= self.steps
+        attempt = state.attempt + tf.cast(ends & ~state.done, tf.int32)
+        last = attempt >= self.restarts * state.targets.shape[1]
+        nearest = where(better, x, state.nearest)
+        state = state._replace(
+            x=where(self.succeeds(state.labels, logits), back, x),
+            nearest=nearest,
+            size=size,
+            adversarial=where(size <= self._radius, nearest, state.images),
+            attempt=attempt,
+            index=tf.where(ends, 0, index),
+            done=state.done | (size <= enough) | last,
+        )
+        return self._begun_anew(state, ends & ~state.done, seed)
 
-        They are a function from an index to a function from images to the
-        difference of two logits, which is 0 at the boundary, and its gradient.
-        """
-        if self.target_classes is None:
-            nearest = self._nearest_boundary(predict, labels, logits.shape[-1])
-            return lambda _: nearest, 1
-        targets = losses.likely_wrong(labels, logits, self.target_classes)
+    def _begun_anew(self, state, anew, seed):
+        """Returns the state in which images begin their next attempts.
 
-        def boundary(i):
-            target = tf.gather(targets, i, axis=1)
-            return self._targeted_boundary(predict, labels, target)
-
-        return boundary, targets.shape[1]
-
-    def _start(self, images, restart, seed):
-        """Returns the clean images at first, then random points nearby."""
-        if self.restarts == 1:
-            return images
-        noise = self.ball.random(images, 1.0, seed)
-        size = self.epsilon * self.width / 2 / self.ball.size(noise)
-        start = tf.clip_by_value(images + noise * size, *self.value_range)
-        return tf.where(restart > 0, start, images)
-
-    def _approach(self, predict, boundary, images, labels, start, best, enough):
-        """Makes one attempt of `steps` steps.
+        They begin at the clean images for the first attempt at each class, then
+        at random points nearby.
 
         Args:
-            predict, images, labels: as in `perturb`.
-            boundary: function from images to a difference and its gradient; see
-                `_boundaries`.
-            start: float tensor like `images`.
-            best: `_Nearest` of the attempts before.
-            enough: see `_search`.
+            state: `_State`.
+            anew: bool tensor `(batch,)`. The images that begin.
+            seed: int32 tensor `(2,)`.
+        """
+        if self.restarts == 1:
+            return state._replace(x=where(anew, state.images, state.x))
+
+        def begun():
+            seeds = fold_in(of_images(seed, state.rows), state.attempt)
+            noise = self.ball.random(state.images, 1.0, seeds)
+            size = self._radius / 2 / self.ball.size(noise)
+            start = state.images + noise * size
+            start = tf.clip_by_value(start, *self.value_range)
+            again = state.attempt % self.restarts > 0
+            return where(anew, where(again, start, state.images), state.x)
+
+        # Random numbers are only drawn where they are needed.
+        x = tf.cond(tf.reduce_any(anew), begun, lambda: state.x)
+        return state._replace(x=x)
+
+    def _boundary(self, network, state):
+        """Returns a function that is 0 at a decision boundary, linearised.
 
         Returns:
-            `_Nearest` of all attempts so far.
+            float tensor `(batch,)`, the difference of two logits at the
+            iterates; and its gradient, a tensor like the images.
         """
+        if self.target_classes is None:
+            return self._nearest_boundary(network, state)
+        # Images that are done may have counted beyond the last attempt.
+        last = state.targets.shape[1] - 1
+        target = tf.minimum(state.attempt // self.restarts, last)
+        target = tf.gather(state.targets, target, batch_dims=1)
+        return self._targeted_boundary(network, state, target)
 
-        def step(_, state):
-            x, best = state
-            x = self._move(x, images, *boundary(x))
-            logits = predict(x)
-            distance = tf.reshape(self.ball.size(x - images), [-1])
-            better = _is_clearly_wrong(labels, logits)
-            better &= (distance < best.size) & (best.size > enough)
-            best = _Nearest(
-                where(better, x, best.images),
-                tf.where(better, distance, best.size),
-            )
-            # The backward step of the paper's algorithm 1.
-            back = images + self.beta * (x - images)
-            return where(self.succeeds(labels, logits), back, x), best
-
-        return repeat(
-            step,
-            (start, best),
-            self.steps,
-            until=lambda state: tf.reduce_all(state[1].size <= enough),
-        )[1]
-
-    def _move(self, x, images, difference, gradient):
+    def _moved(self, state, difference, gradient):
         """Returns the iterates after the biased gradient step of algorithm 1.
 
         Args:
-            x: float tensor. The iterates.
-            images: float tensor. The clean images.
+            state: `_State`.
             difference: float tensor `(batch,)`. The linearised function at the
                 iterates.
-            gradient: float tensor like `x`. Its gradient.
+            gradient: float tensor like the images. Its gradient.
         """
+        x, images = state.x, state.images
         # One projection of twice as many points is faster than two.
         points = tf.concat([x, images], axis=0)
         gradient = tf.concat([gradient, gradient], axis=0)
@@ -242,47 +268,50 @@ class FAB(Attack):
         mean = (1 - alpha) * from_x + alpha * from_clean
         return tf.clip_by_value(mean, *self.value_range)
 
-    def _targeted_boundary(self, predict, labels, target):
+    def _targeted_boundary(self, network, state, target):
         """Returns the boundary between the right class and a target.
 
-        It is a function from images to the target's logit minus the right one,
-        and the gradient of this difference.
+        Args:
+            network: `Network`.
+            state: `_State`.
+            target: int tensor `(batch,)`.
+
+        Returns:
+            See `_boundary`.
         """
+        difference, _, gradient = self.gradient_of(
+            losses.targeted_margin, network, state.x, state.labels, target
+        )
+        return difference, gradient
 
-        def value(x):
-            return losses.targeted_margin(labels, target, predict(x))
-
-        return lambda x: self.gradient(value, x)
-
-    def _nearest_boundary(self, predict, labels, num_classes):
+    def _nearest_boundary(self, network, state):
         """Returns the boundary to the class that is nearest to each image.
 
-        It is a function like that of `_targeted_boundary`.
+        Args:
+            network: `Network`.
+            state: `_State`.
+
+        Returns:
+            See `_boundary`.
         """
-        ids = tf.cast(class_ids(labels), tf.int32)
+        ids = class_ids(state.labels)
+        num_classes = network(state.x[:1]).shape[-1]
 
-        def boundary(x):
-            def step(i, state):
-                nearest, *best = state
-                target = tf.fill(tf.shape(ids), i)
-                towards = self._targeted_boundary(predict, labels, target)
-                difference, gradient = towards(x)
-                distance = self._distance(difference, gradient)
-                better = (distance < nearest) & (ids != i)
-                return (
-                    tf.where(better, distance, nearest),
-                    tf.where(better, difference, best[0]),
-                    where(better, gradient, best[1]),
-                )
-
-            state = (
-                tf.fill(tf.shape(ids), float("inf")),
-                tf.zeros(tf.shape(ids)),
-                tf.zeros_like(x),
+        def step(i, best):
+            nearest, *boundary = best
+            target = tf.fill(tf.shape(ids), i)
+            new = self._targeted_boundary(network, state, target)
+            distance = self._distance(*new)
+            better = (distance < nearest) & (ids != i)
+            return (
+                tf.where(better, distance, nearest),
+                tf.where(better, new[0], boundary[0]),
+                where(better, new[1], boundary[1]),
             )
-            return repeat(step, state, num_classes)[1:]
 
-        return boundary
+        infinite = tf.fill(tf.shape(ids), float("inf"))
+        best = infinite, tf.zeros_like(infinite), tf.zeros_like(state.x)
+        return repeat(step, best, num_classes)[1:]
 
     def _distance(self, difference, gradient):
         """Returns the distance to a linearised boundary, `(batch,)`."""
@@ -293,11 +322,35 @@ class FAB(Attack):
         return tf.abs(difference) / (fall + 1e-12)
 
 
-class _Nearest(NamedTuple):
-    """The nearest misclassified images so far, and their distances."""
+class _State(NamedTuple):
+    """The state of the attack.
+
+    Args:
+        images, labels, rows: see `StepwiseAttack.begin`.
+        targets: int tensor `(batch, count)`. The classes whose boundaries are
+            sought.
+        attempt: int tensor `(batch,)`. How many attempts have ended.
+        index: int tensor `(batch,)`. How many steps of the present attempt have
+            been made.
+        x: images. The present iterates.
+        nearest: images. The nearest misclassified ones so far.
+        size: float tensor `(batch,)`. Their distances.
+        adversarial: images. The nearest ones, where they are in the ball.
+        done: bool tensor `(batch,)`. True if they are near enough, or if all
+            attempts were made.
+    """
 
     images: tf.Tensor
+    labels: tf.Tensor
+    rows: tf.Tensor
+    targets: tf.Tensor
+    attempt: tf.Tensor
+    index: tf.Tensor
+    x: tf.Tensor
+    nearest: tf.Tensor
     size: tf.Tensor
+    adversarial: tf.Tensor
+    done: tf.Tensor
 
 
 def _is_clearly_wrong(labels, logits):

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat.attacks import seeds
 from keras_sat.attacks.squares import L2Squares
 from keras_sat.attacks.squares import LinfSquares
 
@@ -28,11 +29,9 @@ class Linf:
         Args:
             images: float tensor. What the perturbations are for.
             radius: float.
-            seed: int32 tensor `(2,)`.
+            seed: int32 tensor `(2,)`, or `(batch, 2)`; see `seeds`.
         """
-        return tf.random.stateless_uniform(
-            tf.shape(images), seed, -radius, radius
-        )
+        return seeds.uniform(images, seed, -radius, radius)
 
     def steepest_ascent(self, gradient):
         """Returns the direction of size 1 of the steepest ascent.
@@ -76,15 +75,12 @@ class L2:
         Args:
             images: float tensor. What the perturbations are for.
             radius: float.
-            seed: int32 tensor `(2,)`.
+            seed: int32 tensor `(2,)`, or `(batch, 2)`; see `seeds`.
         """
-        shape = tf.shape(images)
-        normal = tf.random.stateless_normal(shape, seed)
-        direction = self.steepest_ascent(normal)
-        dimension = tf.cast(tf.reduce_prod(shape[1:]), images.dtype)
+        direction = self.steepest_ascent(seeds.normal(images, seed))
+        dimension = tf.cast(tf.reduce_prod(tf.shape(images)[1:]), images.dtype)
         # A radius distributed as u^(1/d) makes points uniform in the d-ball.
-        seed = tf.random.experimental.stateless_fold_in(seed, 1)
-        share = tf.random.stateless_uniform(tf.shape(self.size(images)), seed)
+        share = seeds.uniform(self.size(images), seeds.fold_in(seed, 1))
         return radius * direction * share ** (1 / dimension)
 
     def steepest_ascent(self, gradient):

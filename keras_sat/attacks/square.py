@@ -1,16 +1,16 @@
 """Square attack: random search with squares, without gradients."""
 
 import dataclasses
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from keras_sat import checks
-from keras_sat.attacks.attack import Attack
-from keras_sat.attacks.loops import repeat
 from keras_sat.attacks.loops import where
-from keras_sat.attacks.loops import worst_of
 from keras_sat.attacks.seeds import fold_in
+from keras_sat.attacks.seeds import of_images
+from keras_sat.attacks.stepwise import StepwiseAttack
 
 # After how many queries the area of the squares is halved, if there are 10,000
 # of them.
@@ -20,7 +20,7 @@ _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Square(Attack):
+class Square(StepwiseAttack):
     """Random search that changes one square at a time; it needs no gradients.
 
     Each query changes the perturbation in a square at a random place, the same
@@ -64,30 +64,54 @@ class Square(Attack):
     rescale_schedule: bool = False
     loss: str = "margin"
 
-    perturb_restarts = True
-
     def __post_init__(self):
         super().__post_init__()
         checks.integer("queries", self.queries)
         checks.probability("p_init", self.p_init)
         checks.real("p_init", self.p_init, above=0)
 
-    def perturb(self, predict, images, labels, seed):
-        """See `Attack.perturb`; makes all the attempts."""
+    def num_steps(self, num_classes):
+        """See `StepwiseAttack.num_steps`."""
+        del num_classes
+        return self.restarts * self.queries
+
+    def begin(self, network, images, labels, rows, seed):
+        """See `StepwiseAttack.begin`."""
         if images.shape.rank != 4:
             checks.refuse(
                 "images",
                 "have the shape (batch, height, width, channels)",
                 checks.Described(f"shape {images.shape}"),
             )
+        lowest = tf.fill(tf.shape(rows), -float("inf"))
+        state = _State(
+            images=images,
+            labels=labels,
+            rows=rows,
+            attempt=tf.zeros_like(rows),
+            index=tf.zeros_like(rows),
+            candidate=images,
+            best=images,
+            best_value=lowest,
+            adversarial=images,
+            value=lowest,
+            done=self.succeeds(labels, network(images)),
+        )
+        return state._replace(candidate=self._starts(state, seed))
 
-        def attempt(i, broken):
-            return self.search(
-                predict, images, labels, fold_in(seed, i), broken
-            )
-
-        broken = self.succeeds(labels, predict(images))
-        return worst_of(attempt, self.restarts, images, broken)
+    def step(self, network, state, seed):
+        """See `StepwiseAttack.step`; a query of algorithm 1 of the paper."""
+        logits = network(state.candidate)
+        value = self.objective(state.labels, logits)
+        success = self.succeeds(state.labels, logits)
+        better = ~state.done & (success | (value > state.best_value))
+        state = state._replace(
+            best=where(better, state.candidate, state.best),
+            best_value=tf.where(better, value, state.best_value),
+        )
+        state = self._judged(state, success)
+        state = state._replace(candidate=self._changed(state, seed))
+        return self._begun_anew(state._replace(index=state.index + 1), seed)
 
     def areas(self):
         """Returns the schedule of the squares.
@@ -102,48 +126,100 @@ class Square(Attack):
             starts = [-(-n * self.queries // _SCHEDULE_LENGTH) for n in starts]
         return [self.p_init / 2**n for n in range(len(starts) + 1)], starts
 
-    def search(self, predict, images, labels, seed, broken):
-        """Makes one search of `queries` predictions: algorithm 1 of the paper.
-
-        Args:
-            predict: function from images to logits.
-            images: float tensor. The clean images.
-            labels: as in `__call__`.
-            seed: int32 tensor `(2,)`.
-            broken: bool tensor `(batch,)`. The images to leave alone.
-
-        Returns:
-            Images, a bool tensor that is true for those that are broken, and
-            the loss of each.
-        """
-        radius = self.epsilon * self.width
-        areas, starts = self.areas()
-        squares = self.ball.squares(images, areas)
-
-        def clipped(delta):
-            return tf.clip_by_value(images + delta, *self.value_range)
-
-        def step(i, state):
-            candidate, best, best_value, broken = state
-            logits = predict(candidate)
-            value = self.objective(labels, logits)
-            success = self.succeeds(labels, logits)
-            better = ~broken & (success | (value > best_value))
-            best = where(better, candidate, best)
-            best_value = tf.where(better, value, best_value)
-            # How many of the halvings have taken place.
-            level = tf.reduce_sum(tf.cast(i >= tf.constant(starts), tf.int32))
-            delta = squares.change(
-                best - images, radius, level, fold_in(seed, i)
-            )
-            return clipped(delta), best, best_value, broken | success
-
-        start = clipped(squares.start(images, radius, seed))
-        lowest = tf.fill(tf.shape(broken), -float("inf"))
-        _, best, best_value, broken = repeat(
-            step,
-            (start, start, lowest, broken),
-            self.queries,
-            until=lambda state: tf.reduce_all(state[-1]),
+    def _judged(self, state, success):
+        """Returns the state with the result of the attempts that end here."""
+        ends = success | (state.index >= self.queries - 1)
+        ends &= ~state.done
+        better = ends & (success | (state.best_value > state.value))
+        attempt = state.attempt + tf.cast(ends, tf.int32)
+        return state._replace(
+            adversarial=where(better, state.best, state.adversarial),
+            value=tf.where(better, state.best_value, state.value),
+            attempt=attempt,
+            done=state.done | (ends & (success | (attempt >= self.restarts))),
+            # So that the next attempt begins with this query.
+            index=tf.where(ends, -1, state.index),
         )
-        return best, broken, best_value
+
+    def _changed(self, state, seed):
+        """Returns the best images so far with another square in each."""
+        areas, starts = self.areas()
+        squares = self.ball.squares(state.images, areas)
+        # Drawn at once for all queries: an image looks up those of its own.
+        draws = tf.random.stateless_uniform(
+            [self.restarts, self.queries, squares.num_draws()], seed
+        )
+        index = tf.clip_by_value(state.index, 0, self.queries - 1)
+        attempt = tf.minimum(state.attempt, self.restarts - 1)
+        numbers = tf.gather_nd(draws, tf.stack([attempt, index], axis=1))
+        # How many of the halvings have taken place.
+        level = index[:, tf.newaxis] >= tf.constant(starts)
+        level = tf.reduce_sum(tf.cast(level, tf.int32), axis=1)
+        delta = squares.change(
+            state.best - state.images,
+            self.epsilon * self.width,
+            level,
+            numbers,
+        )
+        return self._clipped(state.images, delta)
+
+    def _begun_anew(self, state, seed):
+        """Returns the state in which images begin their next attempts."""
+        if self.restarts == 1:
+            return state
+        anew = ~state.done & (state.index == 0)
+
+        def begun():
+            return (
+                where(anew, self._starts(state, seed), state.candidate),
+                tf.where(anew, -float("inf"), state.best_value),
+            )
+
+        # Random numbers are only drawn where they are needed.
+        candidate, best_value = tf.cond(
+            tf.reduce_any(anew),
+            begun,
+            lambda: (state.candidate, state.best_value),
+        )
+        return state._replace(candidate=candidate, best_value=best_value)
+
+    def _starts(self, state, seed):
+        """Returns the first images of the present attempts."""
+        squares = self.ball.squares(state.images, self.areas()[0])
+        seeds = fold_in(of_images(seed, state.rows), state.attempt)
+        radius = self.epsilon * self.width
+        delta = squares.start(state.images, radius, seeds)
+        return self._clipped(state.images, delta)
+
+    def _clipped(self, images, delta):
+        return tf.clip_by_value(images + delta, *self.value_range)
+
+
+class _State(NamedTuple):
+    """The state of the attack.
+
+    Args:
+        images, labels, rows: see `StepwiseAttack.begin`.
+        attempt: int tensor `(batch,)`. How many attempts have ended.
+        index: int tensor `(batch,)`. How many queries of the present attempt
+            have been made.
+        candidate: images. Those of the next query.
+        best: images. The best ones of the present attempt.
+        best_value: float tensor `(batch,)`. Their loss.
+        adversarial: images. The worst ones of the attempts that have ended.
+        value: float tensor `(batch,)`. Their loss.
+        done: bool tensor `(batch,)`. True if the image is broken, or if all
+            attempts were made.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    rows: tf.Tensor
+    attempt: tf.Tensor
+    index: tf.Tensor
+    candidate: tf.Tensor
+    best: tf.Tensor
+    best_value: tf.Tensor
+    adversarial: tf.Tensor
+    value: tf.Tensor
+    done: tf.Tensor

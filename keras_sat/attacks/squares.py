@@ -10,7 +10,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_sat.attacks.loops import where
 from keras_sat.attacks.seeds import fold_in
+from keras_sat.attacks.seeds import uniform
 
 
 class LinfSquares:
@@ -40,48 +42,51 @@ class LinfSquares:
         Args:
             images: float tensor. What the perturbations are for.
             radius: float. Size of the perturbations.
-            seed: int tensor `(2,)`.
+            seed: int tensor `(2,)` or `(batch, 2)`; see `seeds`.
         """
-        shape = [tf.shape(images)[0], 1, self.width, self.channels]
-        stripes = radius * _random_signs(shape, seed)
+        stripes = radius * _random_signs(images[:, :1], seed)
         return tf.broadcast_to(stripes, tf.shape(images))
 
-    def change(self, delta, radius, level, seed):
+    def num_draws(self):
+        """Returns how many random numbers a change takes, an int."""
+        return 2 + self.channels
+
+    def change(self, delta, radius, level, numbers):
         """Returns perturbations that differ from the given ones in a square.
 
         Args:
             delta: float tensor. The present perturbations.
             radius: float. Size of the perturbations.
-            level: int tensor `()`. Index into the areas.
-            seed: int tensor `(2,)`.
+            level: int tensor `(batch,)`. Indices into the areas.
+            numbers: float tensor `(batch, num_draws)`, random in `[0, 1)`.
         """
-        numbers = tf.random.stateless_uniform([2 + self.channels], seed)
-        inside = _inside(*self._window(numbers[:2], level))
-        colour = tf.where(numbers[2:] < 0.5, -radius, radius)
-        return tf.where(inside, colour, delta)
+        inside = _inside(*self._window(numbers[:, :2], level))
+        colour = tf.where(numbers[:, 2:] < 0.5, -radius, radius)
+        return tf.where(inside, colour[:, tf.newaxis, tf.newaxis], delta)
 
     def _window(self, position, level):
-        """Returns the rows and columns of the image, numbered in a square.
+        """Returns the rows and columns of each image, numbered in a square.
 
         The rows and columns of the square have numbers from 0, all others -1.
 
         Args:
-            position: two float tensors `()` in `[0, 1)`. Where the square lies.
-            level: int tensor `()`. Index into the areas.
+            position: float tensor `(batch, 2)` in `[0, 1)`. Where the squares
+                lie.
+            level: int tensor `(batch,)`. Indices into the areas.
 
         Returns:
-            int tensors `(height, 1)` and `(width,)`.
+            int tensors `(batch, height)` and `(batch, width)`.
         """
-        side = tf.gather(tf.constant(self.sides), level)
+        side = tf.gather(tf.constant(self.sides), level)[:, tf.newaxis]
 
         def numbered(share, size):
             places = tf.cast(size - side + 1, tf.float32)
-            first = tf.cast(share * places, tf.int32)
+            first = tf.cast(share[:, tf.newaxis] * places, tf.int32)
             numbers = tf.range(size) - first
             return tf.where((numbers >= 0) & (numbers < side), numbers, -1)
 
-        rows = numbered(position[0], self.height)[:, tf.newaxis]
-        return rows, numbered(position[1], self.width)
+        rows = numbered(position[:, 0], self.height)
+        return rows, numbered(position[:, 1], self.width)
 
 
 class L2Squares(LinfSquares):
@@ -115,15 +120,15 @@ class L2Squares(LinfSquares):
         grid = self.height // side, self.width // side
         pattern = np.tile(_pyramids(side), grid)
         turned = np.tile(_pyramids(side).T, grid)
-        shape = [tf.shape(images)[0], *grid, self.channels]
-        signs = _random_signs(shape, seed)
-        turn = _random_signs([*grid, 1], fold_in(seed, 1)) > 0
+        places = images[:, : grid[0], : grid[1]]
+        signs = _random_signs(places, seed)
+        turn = _random_signs(places[..., :1], fold_in(seed, 1)) > 0
 
         def enlarge(x, axis):
             return tf.repeat(tf.repeat(x, side, axis), side, axis + 1)
 
         delta = tf.where(
-            enlarge(turn, 0), turned[..., np.newaxis], pattern[..., np.newaxis]
+            enlarge(turn, 1), turned[..., np.newaxis], pattern[..., np.newaxis]
         )
         delta *= enlarge(signs, 1)
         # What the grid leaves over is a margin of zeros on all sides.
@@ -131,39 +136,42 @@ class L2Squares(LinfSquares):
         margins = [(n // 2, n - n // 2) for n in rest]
         return _of_size(tf.pad(delta, [(0, 0), *margins, (0, 0)]), radius)
 
-    def change(self, delta, radius, level, seed):
+    def num_draws(self):
+        """See `LinfSquares.num_draws`."""
+        return 5 + self.channels
+
+    def change(self, delta, radius, level, numbers):
         """See `LinfSquares.change`: a square gets the energy of another one."""
-        numbers = tf.random.stateless_uniform([5], seed)
-        window = self._window(numbers[:2], level)
+        window = self._window(numbers[:, :2], level)
         inside = _inside(*window)
-        emptied = _inside(*self._window(numbers[2:4], level))
-        pattern = self._pattern(window, level, numbers[4])
-        shape = [tf.shape(delta)[0], 1, 1, self.channels]
-        signs = _random_signs(shape, fold_in(seed, 1))
+        emptied = _inside(*self._window(numbers[:, 2:4], level))
+        pattern = self._pattern(window, level, numbers[:, 4])
+        signs = tf.where(numbers[:, 5:] < 0.5, -1.0, 1.0)
+        pattern = signs[:, tf.newaxis, tf.newaxis] * pattern
 
         # Old content and pattern count alike, whatever the size of the old one.
         old = tf.where(inside, delta, 0.0)
-        new = _normalized(_normalized(old) + signs * pattern)
+        new = _normalized(_normalized(old) + pattern)
         new *= tf.sqrt(self._budget(delta, inside | emptied, radius))
         delta = tf.where(emptied, 0.0, delta)
         return _of_size(tf.where(inside, new, delta), radius)
 
     def _pattern(self, window, level, number):
-        """Returns the pyramids in their place, `(height, width, 1)`.
+        """Returns the pyramids in their places, `(batch, height, width, 1)`.
 
         Args:
             window: the rows and columns that `_window` returned.
-            level: int tensor `()`. Index into the areas.
-            number: float tensor `()` in `[0, 1)`. Below 0.5, the pyramids lie
-                beside each other, else one above the other.
+            level: int tensor `(batch,)`. Indices into the areas.
+            number: float tensor `(batch,)` in `[0, 1)`. Below 0.5, the pyramids
+                lie beside each other, else one above the other.
         """
-        rows, columns = window
+        last = self.patterns.shape[1] - 1
+        rows, columns = (tf.where(n < 0, last, n) for n in window)
         pattern = tf.gather(tf.constant(self.patterns), level)
-        last = pattern.shape[0] - 1
-        rows = tf.where(rows < 0, last, rows)[:, 0]
-        columns = tf.where(columns < 0, last, columns)
-        pattern = tf.where(number < 0.5, tf.transpose(pattern), pattern)
-        pattern = tf.gather(tf.gather(pattern, rows), columns, axis=1)
+        turned = tf.transpose(pattern, [0, 2, 1])
+        pattern = where(number < 0.5, turned, pattern)
+        pattern = tf.gather(pattern, rows, batch_dims=1)
+        pattern = tf.gather(pattern, columns, axis=2, batch_dims=1)
         return pattern[..., tf.newaxis]
 
     def _budget(self, delta, squares, radius):
@@ -197,6 +205,7 @@ def _pyramids(side):
 
 def _inside(rows, columns):
     """Returns which pixels lie in a square; see `LinfSquares._window`."""
+    rows, columns = rows[:, :, tf.newaxis], columns[:, tf.newaxis]
     return ((rows >= 0) & (columns >= 0))[..., tf.newaxis]
 
 
@@ -216,6 +225,6 @@ def _of_size(delta, radius):
     return delta * tf.math.divide_no_nan(radius, tf.sqrt(squares))
 
 
-def _random_signs(shape, seed):
-    """Returns a tensor of a shape whose elements are -1 or 1."""
-    return tf.where(tf.random.stateless_uniform(shape, seed) < 0.5, -1.0, 1.0)
+def _random_signs(images, seed):
+    """Returns a tensor like `images` whose elements are -1 or 1."""
+    return tf.where(uniform(images, seed) < 0.5, -1.0, 1.0)

@@ -105,7 +105,7 @@ def input_gradient(function, images, on_missing=None):
             raise
         value, gradient = function(images), None
     if gradient is None:
-        (on_missing or _refuse_missing_gradient)()
+        (on_missing or refuse_missing_gradient)()
         return value, tf.zeros_like(images)
     # The gradient of `tf.gather` comes as `IndexedSlices`, that of functions
     # that call Python comes without a shape.
@@ -113,7 +113,7 @@ def input_gradient(function, images, on_missing=None):
     return value, gradient / _GRADIENT_SCALE
 
 
-def _refuse_missing_gradient():
+def refuse_missing_gradient():
     """Raises an error for a model without a gradient in its images."""
     checks.refuse(
         "model",

@@ -11,6 +11,7 @@ from keras_sat.attacks import PGD
 from keras_sat.attacks import losses
 from keras_sat.attacks.compiled import compiled
 from keras_sat.attacks.seeds import fold_in
+from keras_sat.attacks.seeds import of_images
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase
@@ -60,6 +61,12 @@ def reference(attack, gradient, clean, start):
             if halved:
                 step, x, slope = step / 2, best, best_slope
     return best, sizes
+
+
+def first_starts(attack, images):
+    """Where the first attempt of each image begins, at this seed."""
+    seeds = of_images(SEED, np.arange(len(images), dtype="int32"))
+    return attack.start(tf.constant(images), fold_in(seeds, 0))
 
 
 class APGDTest(TestCase):
@@ -127,7 +134,7 @@ class APGDTest(TestCase):
             loss=lambda labels, logits: logits[:, 1] + 1e3,
         )
         adversarial = attack(model, images, np.zeros(6, "int32"), SEED)
-        starts = attack.start(tf.constant(images), fold_in(SEED, 0))
+        starts = first_starts(attack, images)
 
         def gradient(x):
             x = tf.constant(x)
@@ -227,7 +234,7 @@ class APGDTest(TestCase):
         attack = APGD(epsilon=0.4, steps=10, loss=loss)
         images = np.full((16, 1), 0.4, "float32")
         labels = np.zeros(16, "int32")
-        starts = attack.start(tf.constant(images), fold_in(SEED, 0))
+        starts = first_starts(attack, images)
         adversarial = attack(model, images, labels, SEED)
         self.assertNotEmpty(starts[starts > 0.5])
         self.assertAllEqual(adversarial > 0.5, starts > 0.5)

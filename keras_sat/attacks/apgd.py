@@ -162,7 +162,7 @@ class APGD(StepwiseAttack):
         )
         return state._replace(ascent=self._new_ascent(state, seed))
 
-    def step(self, network, state, seed):
+    def step(self, network, state, shared):
         """See `StepwiseAttack.step`; a step of algorithm 1 of the paper."""
         value, logits, gradient = self._evaluate(network, state)
         direction = self.ball.steepest_ascent(gradient)
@@ -176,7 +176,7 @@ class APGD(StepwiseAttack):
         ascent, x, direction = self._adapt(ascent, direction, period)
         ascent = self._move(state, ascent, x, direction)
         return self._begun_anew(
-            state._replace(ascent=ascent, index=state.index + 1), seed
+            state._replace(ascent=ascent, index=state.index + 1), shared
         )
 
     def _judged(self, state, ascent, success):

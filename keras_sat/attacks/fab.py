@@ -112,9 +112,9 @@ class FAB(StepwiseAttack):
         """See `StepwiseAttack.begin`."""
         return self._begin(network, images, labels, rows, self._radius)
 
-    def step(self, network, state, seed):
+    def step(self, network, state, shared):
         """See `StepwiseAttack.step`; a step of algorithm 1 of the paper."""
-        return self._step(network, state, seed, self._radius)
+        return self._step(network, state, shared, self._radius)
 
     def minimal_perturbation(self, model, images, labels, seed=None):
         """Returns the nearest misclassified images found, however far away.

@@ -99,8 +99,19 @@ class Square(StepwiseAttack):
         )
         return state._replace(candidate=self._starts(state, seed))
 
-    def step(self, network, state, seed):
+    def shared(self, images, seed):
+        """Returns the seed, and the random numbers of all queries.
+
+        Drawn at once, they are the same for all images, as in the code of the
+        authors: an image looks up those of its own query.
+        """
+        squares = self.ball.squares(images, self.areas()[0])
+        shape = [self.restarts, self.queries, squares.num_draws()]
+        return seed, tf.random.stateless_uniform(shape, seed)
+
+    def step(self, network, state, shared):
         """See `StepwiseAttack.step`; a query of algorithm 1 of the paper."""
+        seed, draws = shared
         logits = network(state.candidate)
         value = self.objective(state.labels, logits)
         success = self.succeeds(state.labels, logits)
@@ -109,8 +120,8 @@ class Square(StepwiseAttack):
             best=where(better, state.candidate, state.best),
             best_value=tf.where(better, value, state.best_value),
         )
+        state = state._replace(candidate=self._changed(state, draws))
         state = self._judged(state, success)
-        state = state._replace(candidate=self._changed(state, seed))
         return self._begun_anew(state._replace(index=state.index + 1), seed)
 
     def areas(self):
@@ -141,15 +152,12 @@ class Square(StepwiseAttack):
             index=tf.where(ends, -1, state.index),
         )
 
-    def _changed(self, state, seed):
+    def _changed(self, state, draws):
         """Returns the best images so far with another square in each."""
         areas, starts = self.areas()
         squares = self.ball.squares(state.images, areas)
-        # Drawn at once for all queries: an image looks up those of its own.
-        draws = tf.random.stateless_uniform(
-            [self.restarts, self.queries, squares.num_draws()], seed
-        )
-        index = tf.clip_by_value(state.index, 0, self.queries - 1)
+        # Images that are done may have counted further.
+        index = tf.minimum(state.index, self.queries - 1)
         attempt = tf.minimum(state.attempt, self.restarts - 1)
         numbers = tf.gather_nd(draws, tf.stack([attempt, index], axis=1))
         # How many of the halvings have taken place.

@@ -24,6 +24,22 @@ class StepwiseAttack(Attack):
 
     perturb_restarts = True
 
+    def shared(self, images, seed):
+        """Returns what all steps and all images have in common.
+
+        It is computed once for many steps, and given to each of them.
+
+        Args:
+            images: float32 tensor `(batch, ...)`, of which only the shape
+                counts.
+            seed: int32 tensor `(2,)`.
+
+        Returns:
+            Nest of tensors that depend on nothing else. Defaults to `seed`.
+        """
+        del images
+        return seed
+
     @abc.abstractmethod
     def begin(self, network, images, labels, rows, seed):
         """Returns the state before the first step.
@@ -39,12 +55,13 @@ class StepwiseAttack(Attack):
         """
 
     @abc.abstractmethod
-    def step(self, network, state, seed):
+    def step(self, network, state, shared):
         """Returns the state after one more step.
 
         Args:
-            network, seed: see `begin`.
+            network: see `begin`.
             state: as `begin` or `step` returned it.
+            shared: as `shared` returned it.
         """
 
     @abc.abstractmethod
@@ -67,10 +84,13 @@ def advance(attack, network, state, seed, steps=None):
 
     Args:
         attack: `StepwiseAttack`.
-        network, state, seed: as in `StepwiseAttack.step`.
+        network, seed: see `StepwiseAttack.begin`.
+        state: as `begin` returned it, or an earlier call of this function.
         steps: int tensor `()`. How many steps to make, unless all images are
             done before. Defaults to as many as it takes.
     """
+
+    shared = attack.shared(state.images, seed)
 
     def goes_on(i, state):
         unfinished = ~tf.reduce_all(state.done)
@@ -78,7 +98,7 @@ def advance(attack, network, state, seed, steps=None):
 
     return tf.while_loop(
         goes_on,
-        lambda i, state: (i + 1, attack.step(network, state, seed)),
+        lambda i, state: (i + 1, attack.step(network, state, shared)),
         (tf.constant(0), state),
         # Each step needs the one before. More would only take memory.
         parallel_iterations=1,
@@ -125,10 +145,14 @@ class InOneStep:
         """See `StepwiseAttack.begin`."""
         return Whole(images, labels, images, tf.zeros_like(rows, tf.bool))
 
-    def step(self, network, state, seed):
+    def shared(self, images, seed):
+        """See `StepwiseAttack.shared`."""
+        return seed
+
+    def step(self, network, state, shared):
         """See `StepwiseAttack.step`."""
         found = self.attack.all_restarts(
-            network, state.images, state.labels, seed
+            network, state.images, state.labels, shared
         )
         return state._replace(adversarial=found, done=tf.ones_like(state.done))
 

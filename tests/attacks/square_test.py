@@ -91,8 +91,11 @@ class SquareTest(TestCase):
         class Recorder:
             levels = []
 
-            def change(self, delta, radius, level, seed):
-                self.levels.append(int(level))
+            def num_draws(self):
+                return 1
+
+            def change(self, delta, radius, level, numbers):
+                self.levels.append(int(level[0]))
                 return delta
 
         attack = Square(queries=40, epsilon=1e-3, rescale_schedule=True)
@@ -189,7 +192,7 @@ class SquareTest(TestCase):
 
     def test_more_restarts_break_what_fewer_do(self):
         model, images, labels = problems.network()
-        attack = Square(epsilon=0.03, queries=10)
+        attack = Square(epsilon=0.03, queries=3)
         missed = []
         for restarts in (1, 5):
             many = attack.replace(restarts=restarts)

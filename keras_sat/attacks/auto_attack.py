@@ -9,10 +9,11 @@ from keras_sat import checks
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.attack import check_untargeted
-from keras_sat.attacks.compiled import cached
-from keras_sat.attacks.compiled import on_survivors
 from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.loops import where
+from keras_sat.attacks.network import compiled_network
+from keras_sat.attacks.pieces import on_survivors
+from keras_sat.attacks.pieces import pieces_of
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.square import Square
 from keras_sat.config import Config
@@ -183,11 +184,14 @@ class AutoAttack(Config):
         check_classes(labels, logits)
         alive = is_right(labels, logits)
         adversarial = images
+        if tf.executing_eagerly():
+            network = compiled_network(model, jit_compile)
         for i, attack in enumerate(self.sequence(logits.shape[-1])):
             arguments = adversarial, labels, fold_in(seed, i)
             if tf.executing_eagerly():
-                run = cached(attack, model, jit_compile)
-                found = on_survivors(run, *arguments, alive)
+                found = on_survivors(
+                    pieces_of(attack, network), *arguments, alive
+                )
             else:
                 found = attack(model, *arguments)
             broken = alive & ~is_right(labels, predict(found))

@@ -80,6 +80,8 @@ class CompiledNetwork(Network):
         self.uses_xla = xla.wanted(jit_compile, model)
         # How often the network was traced, and hence compiled.
         self.compilations = 0
+        # The attacks that were made on the network; see `pieces_of`.
+        self.pieces = {}
         self._functions = {}
 
     def __call__(self, images):
@@ -107,6 +109,7 @@ class CompiledNetwork(Network):
         xla.give_up(self.jit_compile, self.model(), obstacle)
         self.uses_xla = False
         self._functions.clear()
+        self.pieces.clear()
 
     def _function(self, key, function):
         """Returns the compiled form of a function, made at its first use."""
@@ -143,10 +146,13 @@ def _of_any_size(function):
 
 
 def _replica():
-    """Returns the number of the replica that this is traced for, or 0."""
+    """Returns the number of the replica that this is traced for.
+
+    `None` stands for what is called beside the replicas of a strategy.
+    """
     context = tf.distribute.get_replica_context()
     if context is None:
-        return 0
+        return None
     return tf.get_static_value(context.replica_id_in_sync_group)
 
 

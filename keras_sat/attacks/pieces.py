@@ -1,5 +1,6 @@
 """Attacks that are run some steps at a time, on a network compiled once."""
 
+import numpy as np
 import tensorflow as tf
 
 from keras_sat.attacks.stepwise import InOneStep
@@ -24,7 +25,7 @@ class Pieces:
         stepwise = isinstance(attack, StepwiseAttack)
         self.attack = attack if stepwise else InOneStep(attack)
         self.network = network
-        self._functions = {}
+        self._graphs = {}
 
     def begin(self, images, labels, rows, seed):
         """Returns the state before the first step.
@@ -39,11 +40,7 @@ class Pieces:
             A nest of tensors with the batch in front, which may be split,
             joined and saved.
         """
-
-        def begin(batch, seed):
-            return self.attack.begin(self.network, *batch, seed)
-
-        return self._run(begin, (images, labels, rows), seed)
+        return self._run(self.first_state, (images, labels, rows), seed)
 
     def advance(self, state, seed, steps):
         """Returns the state some steps later.
@@ -53,48 +50,93 @@ class Pieces:
             seed: int32 tensor `(2,)`. The one that `begin` was given.
             steps: int >= 1. No more are made once all images are done.
         """
+        return self._run(self.next_state, state, seed, steps)
 
-        def move(state, seed, steps):
-            return advance(self.attack, self.network, state, seed, steps)
+    def first_state(self, batch, seed):
+        """Returns what `begin` does, for callers that make graphs of it.
 
-        return self._run(move, state, seed, tf.constant(steps))
+        Args:
+            batch: tuple of images, labels and rows.
+            seed: see `begin`.
+        """
+        return self.attack.begin(self.network, *batch, seed)
+
+    def next_state(self, state, seed, steps):
+        """Returns what `advance` does, for callers that make graphs of it."""
+        return advance(self.attack, self.network, state, seed, steps)
 
     def _run(self, function, batch, *others):
-        """Runs a function in a graph, without XLA if it cannot be compiled."""
-        name = function.__name__
-        if name not in self._functions:
-            self._functions[name] = tf.function(function, autograph=False)
+        """Runs a method in a graph, without XLA if it cannot be compiled."""
         arguments = tf.nest.map_structure(
             tf.convert_to_tensor, (batch, *others)
         )
         try:
-            return self._graph(name, *arguments)(*arguments)
+            return self._graph(function, *arguments)(*arguments)
         except tf.errors.OpError as error:
             obstacle = xla.obstacle_in(error, self.network.model())
             if not self.network.uses_xla or obstacle is None:
                 raise
         self.network.without_xla(obstacle)
-        self._functions.clear()
+        self._graphs.clear()
         return self._run(function, batch, *others)
 
-    def _graph(self, name, batch, *others):
-        """Returns the graph for batches of any size; with XLA, of this one."""
-        function = self._functions[name]
+    def _graph(self, function, batch, *others):
+        """Returns a graph for batches of any size; with XLA, of this one."""
+        name = function.__name__
+        if name not in self._graphs:
+            self._graphs[name] = tf.function(function, autograph=False)
+        graph = self._graphs[name]
         if self.network.uses_xla:
-            return function
-        batch, others = (
-            tf.nest.map_structure(specify, part)
-            for specify, part in (
-                (_of_any_size, batch),
-                (_of_this_size, others),
-            )
+            return graph
+        specs = tf.nest.map_structure(_of_any_size, batch)
+        return graph.get_concrete_function(
+            specs, *map(tf.TensorSpec.from_tensor, others)
         )
-        return function.get_concrete_function(batch, *others)
+
+
+def pieces_of(attack, network):
+    """Returns the `Pieces` of an attack on a network, the same at each call.
+
+    Args:
+        attack, network: see `Pieces`.
+    """
+    # A lenient attack is equal to the strict one, but does not do the same.
+    key = attack, attack.is_lenient
+    if key not in network.pieces:
+        network.pieces[key] = Pieces(attack, network)
+    return network.pieces[key]
+
+
+def on_survivors(pieces, images, labels, seed, alive):
+    """Attacks those images of a batch that other attacks did not break.
+
+    XLA compiles anew for each number of images. For it, the survivors are
+    repeated up to the size of the batch.
+
+    Args:
+        pieces: `Pieces`.
+        images: float32 tensor `(batch, ...)`.
+        labels: int32 tensor `(batch,)`, or `(batch, num_classes)`.
+        seed: int32 tensor `(2,)`.
+        alive: bool array `(batch,)`. The images to attack.
+
+    Returns:
+        Tensor like `images`: adversarial images where `alive` is true, the
+        given ones elsewhere.
+    """
+    indices = np.flatnonzero(alive)
+    if not len(indices):
+        return images
+    rows = indices
+    if pieces.network.uses_xla:
+        rows = np.resize(indices, len(images))
+    batch = tf.gather(images, rows), tf.gather(labels, rows)
+    state = pieces.begin(*batch, rows.astype("int32"), seed)
+    state = pieces.advance(state, seed, np.int32(2**31 - 1))
+    return tf.tensor_scatter_nd_update(
+        images, indices[:, np.newaxis], state.adversarial[: len(indices)]
+    )
 
 
 def _of_any_size(tensor):
     return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
-
-
-def _of_this_size(tensor):
-    return tf.TensorSpec(tensor.shape, tensor.dtype)

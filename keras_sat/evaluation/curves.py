@@ -67,9 +67,11 @@ def robustness_curve(
     # The attacks of the smallest radius come first, those of the largest last.
     tried = [request.tried(data.num_classes) for request in requests]
     sequence = [attack for attacks in tried for attack in attacks]
-    search = WorstCaseSearch(evaluated, sequence, seed, Journal(None, {}))
-    progress = Progress(data.size, len(sequence), verbose)
-    cases = search.of(data.batches, progress.update)
+    search = WorstCaseSearch(
+        evaluated, sequence, seed, Journal(None, {}), data.num_classes
+    )
+    progress = Progress(verbose)
+    cases = search.worst_cases(data.batches, progress.update)
     outcomes = np.concatenate([case.outcomes for case in cases])
     progress.close()
     # An image withstands a radius if what breaks it comes after its attacks.

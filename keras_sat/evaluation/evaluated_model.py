@@ -1,9 +1,13 @@
 """The classifier under evaluation: its logits, range, strategy and XLA."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat.attacks.network import CompiledNetwork
+from keras_sat.attacks.network import compiled_network
 from keras_sat.checks import classifiers
 from keras_sat.checks.batches import expected_by
 from keras_sat.distribution import current_strategy
@@ -46,7 +50,18 @@ class EvaluatedModel:
             model, self.value_range, slack=SLACK
         )
         self.predict = inference(model)
-        self._logits = tf.function(self.predict, autograph=False)
+        # Known with the first batch; with XLA, all others are filled up to it.
+        self.batch_size = None
+
+    @functools.cached_property
+    def network(self):
+        """The `CompiledNetwork` that all attacks on the model share."""
+        with self.strategy.scope():
+            if hasattr(self.model, "variables"):
+                return compiled_network(self.model, self.jit_compile)
+            # What a plain function computes may have changed since the last
+            # evaluation, and nothing would tell.
+            return CompiledNetwork(self.model, self.jit_compile)
 
     def logits(self, images):
         """Returns the logits of float32 images, as an array.
@@ -57,11 +72,17 @@ class EvaluatedModel:
         Raises:
             ValueError: If the model returns something else than logits.
         """
+        if self.batch_size is None:
+            self.batch_size = len(images)
+        size = self.batch_size if self.network.uses_xla else len(images)
+        parts = []
         with self.strategy.scope():
-            # The batch size is left open, so that one trace serves them all.
-            spec = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
-            function = self._logits.get_concrete_function(spec)
-            logits = np.asarray(function(tf.convert_to_tensor(images)))
+            for first in range(0, len(images), max(size, 1)):
+                part = images[first : first + size]
+                filled = part[np.resize(np.arange(len(part)), size)]
+                logits = np.asarray(self.network(tf.convert_to_tensor(filled)))
+                parts.append(logits[: len(part)])
+        logits = np.concatenate(parts)
         classifiers.logits("model", logits, len(images))
         return logits
 

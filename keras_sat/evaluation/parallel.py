@@ -1,15 +1,13 @@
-"""An attack on several batches at once: one on each replica or core."""
+"""Pieces of an attack on several batches at once: on replicas or threads."""
 
 import concurrent.futures
-import functools
 import os
 
 import numpy as np
 import tensorflow as tf
 
 from keras_sat import distribution
-from keras_sat.attacks.compiled import compiled
-from keras_sat.attacks.compiled import on_survivors
+from keras_sat.attacks.pieces import Pieces
 from keras_sat.distribution import xla
 
 # More batches at once need more memory than they save time.
@@ -29,134 +27,134 @@ def batches_at_once():
     return min(os.cpu_count() or 1, MOST_THREADS)
 
 
-class ParallelAttack:
-    """An attack that is given several batches at a time.
+class Threads:
+    """An attack in pieces, on a batch in each of some threads.
 
-    Each replica attacks a whole batch, with its own seed, so that what is found
-    does not depend on how many replicas there are. Without a strategy and
-    without an accelerator, a thread for each of up to four processor cores does
-    the same: most operations are too small to be shared between cores.
-
-    Make it in the scope of the strategy that it is called in.
+    Most operations on small images are too small to be shared between the cores
+    of a processor.
 
     Args:
         attack: `Attack`.
-        model: as in `Attack.__call__`.
-        jit_compile: bool or `"auto"`. Whether each replica uses XLA.
+        network: `CompiledNetwork`.
     """
 
-    def __init__(self, attack, model, jit_compile):
-        self._strategy = tf.distribute.get_strategy()
-        self._attack, self._model = attack, model
-        self._jit_compile = jit_compile
-        self._use_xla = xla.wanted(jit_compile, model)
-        self._run = compiled(attack, model, jit_compile)
-        self._functions = {}
+    def __init__(self, attack, network):
+        self._pieces = Pieces(attack, network)
+        # With XLA, each size would be compiled.
+        self.fixed_size = network.uses_xla
 
-    def __call__(self, jobs):
-        """Attacks the survivors of some batches.
+    def begin(self, shares, seed):
+        """Returns the states before the first step.
 
         Args:
-            jobs: list, at most as long as `batches_at_once` says, of tuples
-                `images`, `labels`, `seed` and `alive`; see
-                `attacks.on_survivors`.
-
-        Returns:
-            List of tensors or arrays like the images.
+            shares: list of tuples of images, labels and rows; see
+                `Pieces.begin`. At most as many as `batches_at_once` says.
+            seed: int32 array `(2,)`.
         """
-        if self._strategy.num_replicas_in_sync == 1:
-            return self._on_threads(jobs)
-        return self._on_replicas(jobs)
+        return _in_threads(lambda s: self._pieces.begin(*s, seed), shares)
 
-    def _on_threads(self, jobs):
-        """Attacks each batch in a thread of its own, a single one in this."""
-        if len(jobs) < 2:
-            return [on_survivors(self._run, *job) for job in jobs]
-        with concurrent.futures.ThreadPoolExecutor(len(jobs)) as threads:
-            return list(
-                threads.map(lambda job: on_survivors(self._run, *job), jobs)
-            )
+    def advance(self, states, seed, steps):
+        """Returns the states some steps later.
 
-    def _on_replicas(self, jobs):
-        """Attacks each batch on a replica of its own."""
-        survivors = [np.flatnonzero(alive) for *_, alive in jobs]
-        most = max(map(len, survivors), default=0)
-        if not most:
-            return [images for images, *_ in jobs]
-        # All replicas have to get one shape; powers of two keep the number of
-        # shapes, each of which is compiled, small.
-        size = 2 ** (most - 1).bit_length()
-        shares = [
-            _padded(job, indices, size)
-            for job, indices in zip(jobs, survivors, strict=True)
-        ]
-        found = self._compiled(size, self._dealt(shares))
-        found = np.asarray(self._strategy.gather(found, axis=0))
-        return [
-            _put_back(images, indices, found[i * size :])
-            for i, ((images, *_), indices) in enumerate(
-                zip(jobs, survivors, strict=True)
-            )
-        ]
+        Args:
+            states: list of states.
+            seed, steps: see `Pieces.advance`.
+        """
+        return _in_threads(
+            lambda s: self._pieces.advance(s, seed, steps), states
+        )
 
-    def _compiled(self, size, arguments):
-        """Runs the compiled attack, without XLA if that cannot compile it."""
-        if size not in self._functions:
-            self._functions[size] = tf.function(
-                self._replicated, autograph=False
-            )
+
+class Replicas:
+    """An attack in pieces, on a batch on each replica of a strategy.
+
+    Args:
+        attack: `Attack`.
+        network: `CompiledNetwork`.
+        strategy: `tf.distribute.Strategy`.
+    """
+
+    # All replicas get one shape.
+    fixed_size = True
+
+    def __init__(self, attack, network, strategy):
+        self._pieces = Pieces(attack, network)
+        self._strategy = strategy
+        self._graphs = {}
+
+    def begin(self, shares, seed):
+        """See `Threads.begin`."""
+        return self._run(self._pieces.first_state, shares, seed)
+
+    def advance(self, states, seed, steps):
+        """See `Threads.advance`."""
+        return self._run(self._pieces.next_state, states, seed, steps)
+
+    def _run(self, function, shares, *others):
+        """Runs a method of `Pieces` on each share, all at once."""
+        name, network = function.__name__, self._pieces.network
+        if name not in self._graphs:
+
+            def everywhere(dealt, *others):
+                return self._strategy.run(function, (dealt, *others))
+
+            self._graphs[name] = tf.function(everywhere, autograph=False)
+        others = [tf.constant(other) for other in others]
         try:
-            return self._functions[size](*arguments)
+            results = self._graphs[name](self._dealt(shares), *others)
         except tf.errors.OpError as error:
-            obstacle = xla.obstacle_in(error, self._model)
-            if not self._use_xla or obstacle is None:
+            obstacle = xla.obstacle_in(error, network.model())
+            if not network.uses_xla or obstacle is None:
                 raise
-            xla.give_up(self._jit_compile, self._model, obstacle)
-        self._use_xla = False
-        self._functions.clear()
-        return self._compiled(size, arguments)
+            network.without_xla(obstacle)
+            self._graphs.clear()
+            return self._run(function, shares, *others)
+        return self._collected(results, len(shares))
 
     def _dealt(self, shares):
-        """Returns images, labels and seeds, each with a value per replica."""
-
-        def value(context, part):
-            # With fewer batches than replicas, the last one is attacked by
-            # several; only the first result for it is used.
-            i = min(context.replica_id_in_sync_group, len(shares) - 1)
-            return tf.constant(shares[i][part])
-
+        """Returns one nest whose tensors have a value for each replica."""
         deal = self._strategy.experimental_distribute_values_from_function
-        return [deal(lambda c, part=part: value(c, part)) for part in range(3)]
 
-    def _replicated(self, images, labels, seeds):
-        """Attacks, in the graph, what each replica was dealt."""
-
-        def attack(*arguments):
-            function = functools.partial(self._attack, self._model)
-            if self._use_xla:
-                # XLA has to be inside the replica: around `strategy.run` it
-                # meets variables of other devices and fails. The function is
-                # made here because one that all replicas share would hold the
-                # variables of the replica that traced it.
-                function = xla.Function(
-                    function, self._jit_compile, self._model
+        def of_all(*parts):
+            # With fewer shares than replicas, several work on the last one.
+            return deal(
+                lambda context: tf.constant(
+                    parts[min(context.replica_id_in_sync_group, len(parts) - 1)]
                 )
-            return function(*arguments)
+            )
 
-        return self._strategy.run(attack, (images, labels, seeds))
+        return tf.nest.map_structure(of_all, *shares)
+
+    def _collected(self, results, count):
+        """Returns the results of the shares, also of those on other workers."""
+        gathered = tf.nest.map_structure(
+            lambda value: np.split(
+                np.asarray(self._strategy.gather(value, axis=0)),
+                self._strategy.num_replicas_in_sync,
+            ),
+            results,
+        )
+        flat = tf.nest.flatten_up_to(results, gathered)
+        return [
+            tf.nest.pack_sequence_as(results, [part[i] for part in flat])
+            for i in range(count)
+        ]
 
 
-def _padded(job, indices, size):
-    """Returns `size` images with labels, the survivors repeated, and a seed."""
-    images, labels, seed, _ = job
-    # Every replica has to attack something. For a batch without survivors that
-    # is its first image, of which the result is not used.
-    padded = np.resize(indices if len(indices) else [0], size)
-    return images[padded], labels[padded], np.array(seed)
+def in_parallel(attack, network, strategy):
+    """Returns the `Threads` or `Replicas` that fit a strategy.
+
+    Args:
+        attack, network, strategy: see `Replicas`.
+    """
+    if strategy.num_replicas_in_sync > 1:
+        return Replicas(attack, network, strategy)
+    return Threads(attack, network)
 
 
-def _put_back(images, indices, found):
-    """Returns images in which those at `indices` are the ones found."""
-    adversarial = np.array(images)
-    adversarial[indices] = found[: len(indices)]
-    return adversarial
+def _in_threads(function, shares):
+    """Returns a function of each share; a single one needs no thread."""
+    if len(shares) < 2:
+        return [function(share) for share in shares]
+    with concurrent.futures.ThreadPoolExecutor(len(shares)) as threads:
+        return list(threads.map(function, shares))

@@ -1,54 +1,102 @@
-"""The progress bar of an evaluation."""
+"""The line that shows how far an evaluation has come."""
 
-import keras
-import numpy as np
+import dataclasses
+import math
+import sys
+import time
 
-from keras_sat.evaluation.report import MISCLASSIFIED
+# Seconds between two lines where they are not written over each other.
+BETWEEN_LINES = 30.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Status:
+    """How far an evaluation has come.
+
+    Args:
+        attack: str. The label of the attack that is being made.
+        piece: int. How many pieces of it were made; 0 while it is traced and
+            compiled.
+        images: int. How many images were read.
+        right: int. How many of them are classified right.
+        robust: int. How many of them no attack has broken yet.
+        seconds_left: float. An estimate; NaN if there is none yet.
+    """
+
+    attack: str
+    piece: int
+    images: int
+    right: int
+    robust: int
+    seconds_left: float
 
 
 class Progress:
-    """A progress bar with the clean and robust accuracy so far.
+    """Shows the attack, the accuracies so far, and the time left, in one line.
+
+    In a terminal, each line is written over the one before. In files, there is
+    one for every attack, and one every 30 seconds.
 
     Args:
-        size: int. Number of batches; `None` if it is unknown.
-        attacks: int. How many attacks are made on each batch.
-        verbose: int. 0 for no progress bar.
+        verbose: int. 0 for no line.
+        stream: file to write to. Defaults to the standard output.
     """
 
-    def __init__(self, size, attacks, verbose):
-        self.attacks = attacks
-        self.done = 0
-        # From the index of each batch to its numbers of images, of those that
-        # are classified right, and of those that withstood all attacks so far.
-        self.counts = {}
-        self.bar = keras.utils.Progbar(
-            size * attacks if size and attacks else None,
-            verbose=verbose,
-            stateful_metrics=["clean_accuracy", "robust_accuracy"],
-            unit_name="attack",
-        )
+    def __init__(self, verbose, stream=None):
+        self.verbose = verbose
+        self._stream = sys.stdout if stream is None else stream
+        self._overwrites = self._stream.isatty()
+        self._shown = None
+        self._time = -math.inf
+        self._width = 0
 
-    def update(self, case):
-        """Shows the accuracies after one more attack on a batch.
-
-        Args:
-            case: `WorstCase`. The state of the batch.
-        """
-        self.done += 1
-        outcomes = case.outcomes
-        self.counts[case.batch.index] = (
-            len(outcomes),
-            np.sum(outcomes != MISCLASSIFIED),
-            np.sum(outcomes == self.attacks),
-        )
-        images, right, robust = np.sum(list(self.counts.values()), axis=0)
-        accuracies = [
-            ("clean_accuracy", right / images),
-            ("robust_accuracy", robust / images),
-        ]
-        self.bar.update(self.done, accuracies, finalize=False)
+    def update(self, status):
+        """Shows a `Status`."""
+        if not self.verbose:
+            return
+        now = time.monotonic()
+        is_new = (status.attack, status.piece == 0) != self._shown
+        if self._overwrites or is_new or now - self._time > BETWEEN_LINES:
+            self._shown = status.attack, status.piece == 0
+            self._time = now
+            self._write(described(status))
 
     def close(self):
-        """Ends the line of the bar, if one was shown."""
-        if self.done:
-            self.bar.update(self.done, finalize=True)
+        """Ends the line, if one was shown."""
+        if self._overwrites and self._width:
+            self._stream.write("\n")
+            self._stream.flush()
+
+    def _write(self, line):
+        """Writes a line, over the last one where that can be done."""
+        if self._overwrites:
+            self._stream.write("\r" + line.ljust(self._width))
+            self._width = len(line)
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def described(status):
+    """Returns a `Status` in words.
+
+    Args:
+        status: `Status`.
+    """
+    what = f"piece {status.piece}" if status.piece else "compiling"
+    parts = [f"{status.attack}: {what}", f"{status.images} images"]
+    if status.images:
+        parts.append(f"clean {status.right / status.images:.2%}")
+        parts.append(f"robust so far {status.robust / status.images:.2%}")
+    if math.isfinite(status.seconds_left):
+        parts.append(f"about {_clock(status.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _clock(seconds):
+    """Returns seconds like `1:02:03` or `2:03`."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{seconds:02}"
+    return f"{minutes}:{seconds:02}"

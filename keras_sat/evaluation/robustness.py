@@ -122,10 +122,14 @@ def evaluate_robustness(
     header = journal_header.header(
         evaluated, data, attacks, request.epsilon, seed, adversarial_dir
     )
-    progress = Progress(data.size, len(tried), verbose)
+    progress = Progress(verbose)
     with _files(state_path, adversarial_dir, header) as (journal, kept):
-        search = WorstCaseSearch(evaluated, tried, seed, journal)
-        cases = search.of(data.batches, progress.update, kept.is_complete)
+        search = WorstCaseSearch(
+            evaluated, tried, seed, journal, data.num_classes
+        )
+        cases = search.worst_cases(
+            data.batches, progress.update, kept.is_complete
+        )
         results = _collected(cases, kept)
     progress.close()
     report = _report(results, request, attacks, tried, seed)

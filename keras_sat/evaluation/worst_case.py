@@ -1,7 +1,7 @@
 """The worst case of each image: attacks, one after the other, on survivors."""
 
+import collections
 import dataclasses
-import itertools
 import time
 
 import numpy as np
@@ -9,10 +9,13 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks.seeds import fold_in
-from keras_sat.evaluation.parallel import ParallelAttack
+from keras_sat.attacks.stepwise import StepwiseAttack
 from keras_sat.evaluation.parallel import batches_at_once
+from keras_sat.evaluation.parallel import in_parallel
+from keras_sat.evaluation.progress import Status
 from keras_sat.evaluation.reading import Batch
 from keras_sat.evaluation.report import MISCLASSIFIED
+from keras_sat.evaluation.stages import Stage
 
 # The journal has the results of an attack under the index of the attack, and
 # those of the clean images under this number.
@@ -36,25 +39,14 @@ class WorstCase:
     adversarial: np.ndarray
     seconds: float = 0.0
 
-    def broken_by(self, attack, indices, adversarial, seconds):
-        """Returns the worst case after one more attack.
-
-        Args:
-            attack: int. The index of the attack.
-            indices: int array. Which images the attack broke.
-            adversarial: float32 array. What became of these images.
-            seconds: float. How long the attack took.
-        """
-        outcomes, images = self.outcomes.copy(), self.adversarial
-        outcomes[indices] = attack
-        if len(indices):
-            images = images.copy()
-            images[indices] = adversarial
-        return WorstCase(self.batch, outcomes, images, self.seconds + seconds)
-
 
 class WorstCaseSearch:
     """Several attacks on a model, each on the images that withstood the others.
+
+    Every attack is a `Stage`. Images enter the first one as their batch is
+    read, and move on one by one: those that withstand an attack wait for the
+    next one, together with images of other batches. No more are on their way
+    than the stages have room for.
 
     Args:
         evaluated: `EvaluatedModel`.
@@ -62,43 +54,134 @@ class WorstCaseSearch:
         seed: int >= 0. The same seed gives the same worst cases.
         journal: `Journal` of this evaluation. What it remembers is not computed
             again.
+        num_classes: int >= 2. How many classes the model tells apart.
     """
 
-    def __init__(self, evaluated, attacks, seed, journal):
+    def __init__(self, evaluated, attacks, seed, journal, num_classes):
         self.evaluated = evaluated
         self.attacks = tuple(attacks)
-        self.seed = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
         self.journal = journal
+        # From the number of each image on its way to its batch.
+        self._owners = {}
+        self._open = collections.deque()
+        self._next_row = 0
+        self._right = self._broken = 0
+        self._current = 0
+        seeds = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
+        with evaluated.strategy.scope():
+            self._stages = [
+                Stage(
+                    in_parallel(attack, evaluated.network, evaluated.strategy),
+                    num_steps(attack, num_classes),
+                    evaluated.batch_size,
+                    batches_at_once(),
+                    np.asarray(fold_in(seeds, i)),
+                )
+                for i, attack in enumerate(attacks)
+            ]
 
-    def of(self, batches, on_attack, is_complete=lambda batch: True):
-        """Yields the worst case of each batch.
+    def worst_cases(self, batches, on_piece, is_complete=lambda batch: True):
+        """Yields the worst case of each batch, in order.
 
         Args:
             batches: iterator of `Batch`. It is read as far as needed.
-            on_attack: function, called with a `WorstCase` after each attack on
-                each batch.
+            on_piece: function, called with a `Status` before the first piece of
+                an attack, and after each one.
             is_complete: function from a `Batch` to bool. False if the outcomes
                 in the journal are not enough, because the adversarial images
                 are needed as well. Defaults to true for all batches.
         """
-        with self.evaluated.strategy.scope():
-            runs = [
-                ParallelAttack(
-                    attack, self.evaluated.model, self.evaluated.jit_compile
-                )
-                for attack in self.attacks
-            ]
-            count = batches_at_once()
-        while group := list(itertools.islice(batches, count)):
-            cases = [self._before_attacks(batch) for batch in group]
-            for i, run in enumerate(runs):
-                cases = self._after_attack(i, run, cases, is_complete)
-                for case in cases:
-                    on_attack(case)
-            yield from cases
+        batches = iter(batches)
+        is_read = False
+        while True:
+            i = self._next_stage(is_read)
+            if i is not None:
+                self._current = i
+                if not self._stages[i].pieces:
+                    on_piece(self.status())
+                with self.evaluated.strategy.scope():
+                    self._work(i)
+                on_piece(self.status())
+            elif not is_read:
+                batch = next(batches, None)
+                is_read = batch is None
+                if not is_read:
+                    self._admit(batch, is_complete(batch))
+            while self._open and self._open[0].is_finished:
+                yield self._open.popleft().worst_case()
+            if is_read and not self._open:
+                return
 
-    def _before_attacks(self, batch):
-        """Returns the worst case without attacks: some images are wrong."""
+    def status(self):
+        """Returns the `Status` of the search."""
+        stage = self._stages[self._current]
+        return Status(
+            attack=self.attacks[self._current].label,
+            piece=stage.pieces,
+            images=self._next_row,
+            right=self._right,
+            robust=self._right - self._broken,
+            seconds_left=self._seconds_left(),
+        )
+
+    def _seconds_left(self):
+        """Returns an estimate of the time for the images that were read."""
+        paces = [stage.pace for stage in self._stages]
+        known = [pace for pace in paces if np.isfinite(pace)]
+        if not known:
+            return float("nan")
+        total, arriving = 0.0, 0
+        for stage, pace in zip(self._stages, paces, strict=True):
+            # An attack that was not made yet is taken for one like the others.
+            pace = pace if np.isfinite(pace) else float(np.mean(known))
+            total += pace * (stage.steps_left + arriving * stage.num_steps)
+            arriving += len(stage)
+        return total
+
+    def _next_stage(self, is_read):
+        """Returns the index of the stage that works next, or `None`.
+
+        That is the last one that is full, so that few images are on their way.
+        When there is nothing more to read, the first one with any images works:
+        all that reach a stage are then there together.
+        """
+        full = [
+            i
+            for i, stage in enumerate(self._stages)
+            if len(stage) >= stage.capacity
+        ]
+        if full:
+            return full[-1]
+        if not is_read:
+            return None
+        filled = [i for i, stage in enumerate(self._stages) if len(stage)]
+        return filled[0] if filled else None
+
+    def _admit(self, batch, may_remember):
+        """Lets the images of a batch enter.
+
+        Args:
+            batch: `Batch`.
+            may_remember: bool. Whether outcomes in the journal are enough.
+        """
+        entered = _OpenBatch(batch, self._next_row, len(self.attacks))
+        self._next_row += len(batch.labels)
+        self._open.append(entered)
+        self._classify(entered)
+        for i in range(len(self.attacks)):
+            known = self.journal.get(batch.index, i)
+            if not (known and may_remember):
+                break
+            entered.remember(i, known)
+        remembered = (0 <= entered.outcomes) & (
+            entered.outcomes < entered.noted
+        )
+        self._broken += int(remembered.sum())
+        self._move_on(entered, np.flatnonzero(~entered.is_done))
+
+    def _classify(self, entered):
+        """Finds the images that are wrong without any attack."""
+        batch = entered.batch
         known = self.journal.get(batch.index, CLEAN)
         if known and known["checksum"] != batch.checksum:
             checks.refuse(
@@ -108,77 +191,138 @@ class WorstCaseSearch:
                 "Do not shuffle, or delete the file at `state_path`.",
             )
         if known:
-            return WorstCase(batch, np.asarray(known["outcomes"]), batch.images)
+            entered.outcomes[:] = known["outcomes"]
+            self._right += int((entered.outcomes != MISCLASSIFIED).sum())
+            return
         right = self.evaluated.is_right(batch.images, batch.labels)
-        outcomes = np.where(right, len(self.attacks), MISCLASSIFIED)
-        self.journal.add(
-            batch.index,
-            CLEAN,
-            value={"checksum": batch.checksum, "outcomes": outcomes.tolist()},
-        )
-        return WorstCase(batch, outcomes, batch.images)
+        entered.outcomes[~right] = MISCLASSIFIED
+        self._right += int(right.sum())
+        outcomes = entered.outcomes.tolist()
+        value = {"checksum": batch.checksum, "outcomes": outcomes}
+        self.journal.add(batch.index, CLEAN, value=value)
 
-    def _after_attack(self, i, run, cases, is_complete):
-        """Returns the worst cases after the attack of index `i`.
-
-        Each is remembered from an earlier run, or else computed.
-        """
-        after = [self._remembered(i, case, is_complete) for case in cases]
-        missing = [k for k, case in enumerate(after) if case is None]
-        computed = self._attacked(i, run, [cases[k] for k in missing])
-        for k, case in zip(missing, computed, strict=True):
-            after[k] = case
-        return after
-
-    def _remembered(self, i, case, is_complete):
-        """Returns what the journal has of an attack, or `None`."""
-        known = self.journal.get(case.batch.index, i)
-        if not known or not is_complete(case.batch):
-            return None
-        return dataclasses.replace(
-            case,
-            outcomes=np.asarray(known["outcomes"]),
-            seconds=known["seconds"],
-        )
-
-    def _attacked(self, i, run, cases):
-        """Returns the worst cases after an attack that is made now."""
+    def _work(self, i):
+        """Makes a piece of the attack of a stage, and moves images on."""
         start = time.perf_counter()
-        jobs = [self._job(i, case) for case in cases]
-        with self.evaluated.strategy.scope():
-            found = run(jobs)
-        results = []
-        for case, adversarial in zip(cases, found, strict=True):
-            indices, images = self._broken(i, case, adversarial)
-            seconds = (time.perf_counter() - start) / len(cases)
-            case = case.broken_by(i, indices, images, seconds)
-            self.journal.add(
-                case.batch.index,
-                i,
-                value={
-                    "outcomes": case.outcomes.tolist(),
-                    "seconds": case.seconds,
-                },
-            )
-            results.append(case)
-        return results
+        rows, adversarial = self._stages[i].work()
+        seconds = time.perf_counter() - start
+        owners = [self._owners[row] for row in rows.tolist()]
+        if not owners:
+            return
+        for entered in dict.fromkeys(owners):
+            mine = np.array([owner is entered for owner in owners])
+            indices = rows[mine] - entered.first_row
+            self._judge(i, entered, indices, adversarial[mine])
+            entered.seconds += seconds * np.mean(mine)
+            self._note(entered)
+            self._move_on(entered, indices[~entered.is_done[indices]])
 
-    def _job(self, i, case):
-        """Returns images, labels, seed and survivors for `ParallelAttack`."""
-        # The seed depends on the batch and the attack alone: neither the number
-        # of replicas nor an interruption changes what an attack finds.
-        seed = fold_in(fold_in(self.seed, case.batch.index), i)
-        return case.batch.images, case.batch.labels, seed, case.outcomes > i
-
-    def _broken(self, i, case, adversarial):
-        """Returns which survivors an attack broke, and their new images."""
-        images, labels = case.batch.images, case.batch.labels
-        indices = np.flatnonzero(case.outcomes > i)
-        if not len(indices):
-            return indices, images[indices]
+    def _judge(self, i, entered, indices, adversarial):
+        """Notes what became of images that have passed an attack."""
+        images = entered.batch.images[indices]
+        labels = entered.batch.labels[indices]
         # The attack is not trusted: what it returns is projected onto the ball
         # and the range, and classified anew.
-        adversarial = self.attacks[i].project(adversarial, images)
-        adversarial = np.asarray(adversarial)[indices]
-        wrong = ~self.evaluated.is_right(adversarial, labels[indices])
-        return indices[wrong], adversarial[wrong]
+        adversarial = np.asarray(self.attacks[i].project(adversarial, images))
+        broken = ~self.evaluated.is_right(adversarial, labels)
+        self._broken += int(broken.sum())
+        entered.outcomes[indices[broken]] = i
+        entered.adversarial[indices[broken]] = adversarial[broken]
+        entered.passed[indices] = i + 1
+
+    def _note(self, entered):
+        """Writes into the journal which attacks a batch has passed."""
+        while entered.noted < entered.attacks_passed:
+            i = entered.noted
+            outcomes = entered.outcomes_after(i).tolist()
+            value = {"outcomes": outcomes, "seconds": entered.seconds}
+            self.journal.add(entered.batch.index, i, value=value)
+            entered.noted += 1
+
+    def _move_on(self, entered, indices):
+        """Lets images wait for the attack that they have to pass next."""
+        rows = (entered.first_row + indices).astype("int32")
+        self._owners.update(dict.fromkeys(rows.tolist(), entered))
+        for i in np.unique(entered.passed[indices]):
+            here = indices[entered.passed[indices] == i]
+            self._stages[i].add(
+                entered.batch.images[here],
+                entered.batch.labels[here],
+                (entered.first_row + here).astype("int32"),
+            )
+        if entered.is_finished:
+            for row in range(
+                entered.first_row, entered.first_row + len(entered.outcomes)
+            ):
+                self._owners.pop(row, None)
+
+
+class _OpenBatch:
+    """A batch of which some images are still on their way.
+
+    Args:
+        batch: `Batch`.
+        first_row: int. The number of its first image in the dataset.
+        num_attacks: int. How many attacks are made.
+    """
+
+    def __init__(self, batch, first_row, num_attacks):
+        count = len(batch.labels)
+        self.batch, self.first_row = batch, first_row
+        self.num_attacks = num_attacks
+        self.outcomes = np.full(count, num_attacks)
+        self.adversarial = batch.images.copy()
+        # How many attacks each image has passed, and how many of those are in
+        # the journal for the whole batch.
+        self.passed = np.zeros(count, int)
+        self.noted = 0
+        self.seconds = 0.0
+
+    @property
+    def is_done(self):
+        """Which images no attack will change, bool `(batch,)`."""
+        return (self.outcomes < self.passed) | (self.passed >= self.num_attacks)
+
+    @property
+    def is_finished(self):
+        """True if that is so for all of them."""
+        return bool(self.is_done.all())
+
+    @property
+    def attacks_passed(self):
+        """How many attacks all images of the batch have passed, an int."""
+        on_their_way = self.passed[~self.is_done]
+        return int(min(on_their_way, default=self.num_attacks))
+
+    def remember(self, i, known):
+        """Takes over what a journal has of an attack.
+
+        Args:
+            i: int. The index of the attack.
+            known: dict, the entry.
+        """
+        self.outcomes[:] = known["outcomes"]
+        self.seconds = known["seconds"]
+        self.passed[:] = self.noted = i + 1
+
+    def outcomes_after(self, i):
+        """Returns the outcomes as they were after the attack of an index."""
+        return np.where(self.outcomes > i, self.num_attacks, self.outcomes)
+
+    def worst_case(self):
+        """Returns the `WorstCase`, once the batch is finished."""
+        return WorstCase(
+            self.batch, self.outcomes, self.adversarial, self.seconds
+        )
+
+
+def num_steps(attack, num_classes):
+    """Returns the number of steps that an attack makes at most.
+
+    Args:
+        attack: `Attack`. One that is not stepwise makes one.
+        num_classes: int >= 2.
+    """
+    if isinstance(attack, StepwiseAttack):
+        return attack.num_steps(num_classes)
+    return 1

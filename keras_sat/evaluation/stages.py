@@ -1,0 +1,155 @@
+"""One attack of an evaluation, and the images that are on their way through it.
+
+Images come from many batches and leave one by one, as they are broken or have
+withstood the attack. Those that are left are put together with new ones, so
+that the network always works on full batches.
+"""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+
+# How long a piece of an attack should take: short enough to be interrupted and
+# shown, long enough for its overhead not to count.
+SECONDS = 2.0
+# An attack is looked at this often at least, to leave out what is done.
+FEWEST_PIECES = 20
+
+
+class Stage:
+    """The images that one attack works on, and those that wait for it.
+
+    Args:
+        attack: `Threads` or `Replicas`.
+        num_steps: int. How many steps the attack makes at most.
+        size: int. Images in each batch.
+        count: int. How many batches are attacked at once.
+        seed: int32 array `(2,)`.
+    """
+
+    def __init__(self, attack, num_steps, size, count, seed):
+        self._attack = attack
+        self._size, self._count, self._seed = size, count, seed
+        self.num_steps = num_steps
+        self._most_steps = max(1, -(-num_steps // FEWEST_PIECES))
+        self._steps = 1
+        self.pieces = 0
+        # Seconds, and images times steps, of all pieces but the first one.
+        self._seconds = self._image_steps = 0.0
+        self._waiting = []
+        # Arrays, the first dimension of which is the images at work.
+        self._state = None
+
+    def __len__(self):
+        """The number of images that work or wait."""
+        waiting = sum(len(rows) for *_, rows in self._waiting)
+        return waiting + self._at_work
+
+    @property
+    def capacity(self):
+        """How many images are attacked at once."""
+        return self._size * self._count
+
+    @property
+    def _at_work(self):
+        return 0 if self._state is None else len(self._state.done)
+
+    @property
+    def pace(self):
+        """Seconds for a step of an image; NaN if it is not known yet."""
+        if not self._image_steps:
+            return float("nan")
+        return self._seconds / self._image_steps
+
+    @property
+    def steps_left(self):
+        """How many steps are left for all images here, at most."""
+        # Those at work are taken to be half-way.
+        return self.num_steps * (len(self) - self._at_work / 2)
+
+    def add(self, images, labels, rows):
+        """Lets images wait for the attack.
+
+        Args:
+            images: float32 array `(count, ...)`.
+            labels: int32 array `(count,)`.
+            rows: int32 array `(count,)`. Their numbers in the dataset.
+        """
+        if len(rows):
+            self._waiting.append((images, labels, rows))
+
+    def work(self):
+        """Makes a piece of the attack.
+
+        Returns:
+            Tuple of the numbers of the images that are done, and what became of
+            them: an int array `(count,)` and a float32 array `(count, ...)`.
+        """
+        self._fill()
+        start = time.perf_counter()
+        states = self._shares(self._state)
+        states = self._attack.advance(states, self._seed, np.int32(self._steps))
+        seconds = time.perf_counter() - start
+        self._state = _joined(states, self._at_work)
+        self.pieces += 1
+        # The first piece is longer: it makes the graph.
+        if self.pieces > 1:
+            self._seconds += seconds
+            self._image_steps += self._steps * self._at_work
+            wanted = int(self._steps * SECONDS / max(seconds, 1e-6))
+            most = min(4 * self._steps, self._most_steps)
+            self._steps = min(max(wanted, 1), most)
+        done = self._state.done
+        left = tf.nest.map_structure(lambda x: x[~done], self._state)
+        ready = self._state.rows[done], self._state.adversarial[done]
+        self._state = left if len(left.done) else None
+        return ready
+
+    def _fill(self):
+        """Lets images that wait begin, until all places are taken."""
+        room = self.capacity - self._at_work
+        taken = []
+        while room > 0 and self._waiting:
+            batch = self._waiting.pop(0)
+            taken.append(tuple(part[:room] for part in batch))
+            self._waiting[:0] = [tuple(p[room:] for p in batch)][
+                : int(len(batch[-1]) > room)
+            ]
+            room -= len(taken[-1][-1])
+        if not taken:
+            return
+        batch = tuple(map(np.concatenate, zip(*taken, strict=True)))
+        states = self._attack.begin(self._shares(batch), self._seed)
+        new = _joined(states, len(batch[-1]))
+        if self._state is not None:
+            new = tf.nest.map_structure(
+                lambda *parts: np.concatenate(parts), self._state, new
+            )
+        self._state = new
+
+    def _shares(self, batch):
+        """Returns the parts of arrays that are worked on at once."""
+        total = len(tf.nest.flatten(batch)[-1])
+        size = self._size
+        if not self._attack.fixed_size:
+            size = -(-total // self._count)
+        shares = []
+        for first in range(0, total, size):
+            rows = np.arange(first, min(first + size, total))
+            padded = len(rows) < size and self._attack.fixed_size
+            if padded:
+                # What fills a batch up is worked on in vain.
+                rows = np.resize(rows, size)
+            shares.append(
+                tf.nest.map_structure(lambda x, rows=rows: x[rows], batch)
+            )
+        return shares
+
+
+def _joined(states, count):
+    """Returns the first images of some states, in arrays."""
+    return tf.nest.map_structure(
+        lambda *parts: np.concatenate([np.asarray(p) for p in parts])[:count],
+        *states,
+    )

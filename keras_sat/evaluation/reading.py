@@ -58,7 +58,7 @@ class CheckedDataset:
 
     @property
     def num_classes(self):
-        """How many classes the model tells apart."""
+        """Number of classes that the model tells apart."""
         return self.first_logits.shape[1]
 
 

@@ -11,6 +11,7 @@ from keras_sat.attacks import requested_attacks
 from keras_sat.distribution import several_workers
 from keras_sat.evaluation import journal_header
 from keras_sat.evaluation.adversarial_files import AdversarialFiles
+from keras_sat.evaluation.attack_labels import distinct_labels
 from keras_sat.evaluation.diagnostics import DIAGNOSED
 from keras_sat.evaluation.diagnostics import diagnosed
 from keras_sat.evaluation.evaluated_model import EvaluatedModel
@@ -18,7 +19,6 @@ from keras_sat.evaluation.journal import Journal
 from keras_sat.evaluation.progress import Progress
 from keras_sat.evaluation.reading import read
 from keras_sat.evaluation.report import RobustnessReport
-from keras_sat.evaluation.report import distinct_labels
 from keras_sat.evaluation.worst_case import WorstCaseSearch
 from keras_sat.version import versions
 
@@ -42,7 +42,7 @@ def evaluate_robustness(
     batch_size=BATCH_SIZE,
     verbose=1,
 ):
-    """Measures the accuracy of a classifier under attack, and doubts it.
+    """Measures how robust a classifier is, and looks for reasons to doubt it.
 
     Every image is attacked by each attack in turn until one succeeds: what
     counts is the worst case for each image. The default is the standard version
@@ -125,8 +125,10 @@ def evaluate_robustness(
     progress = Progress(data.size, len(tried), verbose)
     with _files(state_path, adversarial_dir, header) as (journal, kept):
         search = WorstCaseSearch(evaluated, tried, seed, journal)
-        cases = search.of(data.batches, progress.update, kept.is_complete)
-        results = _collected(cases, kept)
+        cases = search.worst_cases(
+            data.batches, progress.update, kept.is_complete
+        )
+        results = _collect(cases, kept)
     progress.close()
     report = _report(results, request, attacks, tried, seed)
     if not diagnose:
@@ -180,7 +182,7 @@ def _files(state_path, adversarial_dir, header):
         yield journal, AdversarialFiles(adversarial_dir, journal.is_new)
 
 
-def _collected(cases, kept):
+def _collect(cases, kept):
     """Returns the `_Results` of all batches, and writes their files.
 
     Args:

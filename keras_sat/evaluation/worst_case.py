@@ -70,7 +70,7 @@ class WorstCaseSearch:
         self.seed = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
         self.journal = journal
 
-    def of(self, batches, on_attack, is_complete=lambda batch: True):
+    def worst_cases(self, batches, on_attack, is_complete=lambda batch: True):
         """Yields the worst case of each batch.
 
         Args:

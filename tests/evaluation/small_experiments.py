@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_sat.attacks import APGD
 from keras_sat.attacks.compiled import compiled
-from keras_sat.evaluation import diagnostics
+from keras_sat.evaluation.experiment_findings import find_warnings
 from keras_sat.evaluation.experiments import Experiments
 from keras_sat.predictions.inference import inference
 from tests.attacks import problems
@@ -46,5 +46,11 @@ def linear(epsilon=0.05):
 
 def found(case):
     """From the name of each warning to what was observed."""
-    warnings = diagnostics.find_warnings(case, case.accuracy_by_steps())
+    warnings = find_warnings(case, case.accuracy_by_steps())
     return {warning.name: warning.found for warning in warnings}
+
+
+@tf.custom_gradient
+def quantised(x):
+    """Few levels, with a gradient of 0."""
+    return tf.round(8 * x) / 8, tf.zeros_like

@@ -1,7 +1,6 @@
 """Auto-PGD: projected gradient ascent that chooses its own step sizes."""
 
 import dataclasses
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -9,10 +8,10 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks import losses
+from keras_sat.attacks.ascent import Ascent
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.loops import per_image
 from keras_sat.attacks.loops import repeat
-from keras_sat.attacks.loops import where
 from keras_sat.attacks.loops import worst_of
 from keras_sat.attacks.seeds import fold_in
 
@@ -192,11 +191,11 @@ class APGD(Attack):
             # A NaN among the logits is no success of the attack.
             success = self.succeeds(labels, logits) & ~tf.math.is_nan(mean)
             state = state.seen(mean, direction, success)
-            state, x, direction = self._adapt(state, direction, periods[i])
+            state, x, direction = state.adapted(direction, periods[i], self.rho)
             return self._move(i, state, images, x, direction)
 
         # One evaluation more than steps, so that the last iterate is seen, too.
-        state = _Ascent.begin(start, broken, 2 * self.epsilon * self.width)
+        state = Ascent.begin(start, broken, 2 * self.epsilon * self.width)
         state = repeat(
             step,
             state,
@@ -234,37 +233,6 @@ class APGD(Attack):
         sums = repeat(add, sums, self.expectation_steps)
         return tuple(a / self.expectation_steps for a in sums)
 
-    def _adapt(self, state, direction, period):
-        """Halves steps and goes back to the best iterates, at a checkpoint.
-
-        Args:
-            state: `_Ascent`.
-            direction: float tensor. The direction of the step from `state.x`.
-            period: int tensor `()`. Steps since the last checkpoint; 0 if this
-                is none.
-
-        Returns:
-            The new state, and from where and in which direction the next step
-            is made.
-        """
-        check = period > 0
-        # Conditions 1 and 2 of section 3 of the paper. Like the code of its
-        # authors, and unlike the text, the first one includes equality.
-        few_rises = state.rises <= self.rho * tf.cast(period, tf.float32)
-        stuck = ~state.halved & (state.best_value <= state.checked_value)
-        halve = check & (few_rises | stuck)
-        x = where(halve, state.best, state.x)
-        direction = where(halve, state.best_direction, direction)
-        state = state._replace(
-            step=tf.where(halve, state.step / 2, state.step),
-            rises=tf.where(check, tf.zeros_like(state.rises), state.rises),
-            halved=tf.where(check, halve, state.halved),
-            checked_value=tf.where(
-                check, state.best_value, state.checked_value
-            ),
-        )
-        return state, x, direction
-
     def _move(self, i, state, images, x, direction):
         """Returns the state after a step with momentum from `x`."""
         ahead = self.project(x + per_image(state.step, x) * direction, images)
@@ -273,85 +241,3 @@ class APGD(Attack):
         momentum = (1 - share) * (x - state.previous)
         new = self.project(x + share * (ahead - x) + momentum, images)
         return state._replace(x=new, previous=x)
-
-
-class _Ascent(NamedTuple):
-    """The state of an ascent.
-
-    Args:
-        x: images. The present iterate.
-        previous: images. The iterate before.
-        best: images. The first misclassified iterate, or else the one of the
-            highest loss.
-        best_direction: tensor like the images. The direction of a step from
-            `best`.
-        best_value: float tensor `(batch,)`. The loss of `best`.
-        last_value: float tensor `(batch,)`. The loss of `previous`.
-        checked_value: float tensor `(batch,)`. `best_value` at the last
-            checkpoint.
-        step: float tensor `(batch,)`. The step size.
-        rises: float tensor `(batch,)`. In how many steps since the last
-            checkpoint the loss rose.
-        halved: bool tensor `(batch,)`. True if the step size was halved at the
-            last checkpoint.
-        broken: bool tensor `(batch,)`. True if an iterate was misclassified.
-    """
-
-    x: tf.Tensor
-    previous: tf.Tensor
-    best: tf.Tensor
-    best_direction: tf.Tensor
-    best_value: tf.Tensor
-    last_value: tf.Tensor
-    checked_value: tf.Tensor
-    step: tf.Tensor
-    rises: tf.Tensor
-    halved: tf.Tensor
-    broken: tf.Tensor
-
-    @classmethod
-    def begin(cls, start, broken, step):
-        """Returns the state before the first evaluation.
-
-        Args:
-            start: float tensor. The first iterates.
-            broken: bool tensor `(batch,)`. The images to leave alone.
-            step: float. The first step size.
-        """
-
-        def fill(number):
-            return tf.fill(tf.shape(broken), number)
-
-        return cls(
-            x=start,
-            previous=start,
-            best=start,
-            best_direction=tf.zeros_like(start),
-            best_value=fill(-float("inf")),
-            last_value=fill(float("inf")),
-            checked_value=fill(-float("inf")),
-            step=fill(step),
-            rises=fill(0.0),
-            halved=tf.ones_like(broken),
-            broken=broken,
-        )
-
-    def seen(self, value, direction, success):
-        """Returns the state after `x` was evaluated.
-
-        Args:
-            value: float tensor `(batch,)`. The loss.
-            direction: tensor like `x`. The direction of a step from `x`.
-            success: bool tensor `(batch,)`. True if `x` is misclassified.
-        """
-        # Broken images keep what broke them, even if the loss rises further.
-        better = ~self.broken & (success | (value > self.best_value))
-        rise = tf.cast(value > self.last_value, tf.float32)
-        return self._replace(
-            best=where(better, self.x, self.best),
-            best_direction=where(better, direction, self.best_direction),
-            best_value=tf.where(better, value, self.best_value),
-            last_value=value,
-            rises=self.rises + rise,
-            broken=self.broken | success,
-        )

@@ -111,10 +111,8 @@ def evaluate_robustness(
     """
     evaluated = EvaluatedModel(model, value_range, jit_compile)
     checks.integer("seed", seed, least=0)
-    _check_single_writer(
-        evaluated.strategy,
-        {"state_path": state_path, "adversarial_dir": adversarial_dir},
-    )
+    _check_writer("state_path", state_path, evaluated.strategy)
+    _check_writer("adversarial_dir", adversarial_dir, evaluated.strategy)
     request = requested_attacks(attacks, epsilon, norm, evaluated.value_range)
     data = read(dataset, batch_size, evaluated)
     attacks = request.named(data.num_classes)
@@ -138,7 +136,7 @@ def evaluate_robustness(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Results:
-    """What is left of the worst cases of all batches, in their order.
+    """The results of all batches, in the order of the dataset.
 
     Images are only kept of the first batches, so that memory does not grow with
     the dataset.
@@ -158,17 +156,17 @@ class _Results:
     sample: list
 
 
-def _check_single_writer(strategy, paths):
-    """Refuses files where several workers would write to them.
+def _check_writer(name, path, strategy):
+    """Refuses a path where several workers would write to it.
 
     Args:
+        name: str. The argument, for the error.
+        path: str or path-like, or `None`.
         strategy: `tf.distribute.Strategy`.
-        paths: dict from the names of arguments to paths or `None`.
     """
-    for name, path in paths.items():
-        # All workers would write to it, and continue from different places.
-        if path is not None and several_workers(strategy):
-            checks.refuse(name, "be None on several workers", path)
+    # All workers would write to it, and continue from different places.
+    if path is not None and several_workers(strategy):
+        checks.refuse(name, "be None on several workers", path)
 
 
 @contextlib.contextmanager

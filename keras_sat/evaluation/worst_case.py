@@ -21,7 +21,7 @@ CLEAN = -1
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WorstCase:
-    """What the attacks made so far have done to each image of a batch.
+    """The outcomes of the attacks made so far on the images of a batch.
 
     Args:
         batch: `Batch`.

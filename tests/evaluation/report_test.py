@@ -86,7 +86,7 @@ class SavingTest(TestCase):
         self.folder = pathlib.Path(self.get_temp_dir()) / "a" / "b"
 
     def names(self):
-        """What is in the folder, without the hash in the examples' name."""
+        """Returns the names of the files, without the hash in the examples'."""
         names = os.listdir(self.folder)
         return {"npz" if name.endswith(".npz") else name for name in names}
 

@@ -133,7 +133,7 @@ def noise():
 
         def start(model=model):
             attack = WEAK.replace(random_start=True, step_size=1e-9)
-            seed = model._next_seed(model.seeds)
+            seed = model.next_seed(model.seeds)
             return attack(model.model, images, labels, seed)
 
         run = tf.function(lambda f=start: tf.distribute.get_strategy().run(f))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import pathlib
 import subprocess
 import sys
@@ -211,6 +212,23 @@ class LoadingTest(TestCase):
             keras_sat.load_model(changed)
         classifier = load_classifier(changed)
         self.assertEqual(classifier.model.output_shape, (None, 5))
+
+    def test_another_kind_of_file_is_refused(self):
+        folder = self.get_temp_dir()
+        text = os.path.join(folder, "text.keras")
+        with open(text, "w") as file:
+            file.write("not a model")
+        other = os.path.join(folder, "other.keras")
+        self.tiny_classifier()[0].save(other)
+        for path, received in (
+            (text, "path='.*text.keras'"),
+            (other, "a Functional in '.*other.keras'"),
+            (folder + "/none.keras", "path='.*none.keras'"),
+        ):
+            with self.assertRaisesRegex(
+                ValueError, "`path` must be a `.keras` file .*" + received
+            ):
+                keras_sat.load_model(path)
 
     @pytest.mark.large
     def test_the_example_evaluates_a_folder_of_images(self):

@@ -111,6 +111,7 @@ def finds():
         "mixed_precision": mixed_precision(),
         "rest": rest_in_training(),
         "refused": refusals(),
+        "late": late_batch(),
     }
 
 
@@ -215,9 +216,7 @@ def refusals():
     def compiled(**options):
         model.compile(keras.optimizers.SGD(0.1, **options))
 
-    late = data(1).concatenate(data(1).map(lambda x, y: (x / 0.0, y)))
     return {
-        "late": message(keras_sat.SATModel(network()).fit, late, verbose=0),
         "accumulation": message(compiled, gradient_accumulation_steps=2),
         "overwriting": message(
             compiled, use_ema=True, ema_overwrite_frequency=2
@@ -227,6 +226,12 @@ def refusals():
             model.fit, images.numpy()[:7], labels.numpy()[:7], verbose=0
         ),
     }
+
+
+def late_batch():
+    """The message of the error about the second batch."""
+    late = data(1).concatenate(data(1).map(lambda x, y: (x / 0.0, y)))
+    return message(keras_sat.SATModel(network()).fit, late, verbose=0)
 
 
 def distributed():
@@ -249,9 +254,6 @@ def outside():
     inner = network()
     metric = keras.metrics.SparseCategoricalAccuracy()
     optimizer = keras.optimizers.Adam(0.1)
-    single = tf.distribute.OneDeviceStrategy(names[0])
-    foreign = single.experimental_distribute_dataset(data(2))
-    images = data(2).map(lambda images, _: images)
     with strategy.scope():
         wrong_model = message(keras_sat.SATModel, inner)
         model = keras_sat.SATModel(network(), eval_attack=WEAK)
@@ -261,14 +263,27 @@ def outside():
         "SATModel": message(keras_sat.SATModel, later.model),
         "optimizer": message(model.compile, optimizer),
         "metrics": message(model.compile, metrics=[metric]),
-        "fit data": message(model.fit, foreign, verbose=0),
-        "evaluate data": message(model.evaluate, foreign, verbose=0),
-        "predict data": message(
-            model.predict, single.experimental_distribute_dataset(images)
-        ),
+    }
+    # Nothing is lost by an attempt.
+    model.fit(data(2), verbose=0)
+    return messages
+
+
+def of_another_strategy():
+    """The messages of errors about data, and about a scope, that differ."""
+    single = tf.distribute.OneDeviceStrategy(names[0])
+    foreign = single.experimental_distribute_dataset(data(2))
+    images = data(2).map(lambda images, _: images)
+    foreign_images = single.experimental_distribute_dataset(images)
+    with strategy.scope():
+        model = keras_sat.SATModel(network(), eval_attack=WEAK)
+    in_data = {
+        "fit": message(model.fit, foreign, verbose=0),
+        "evaluate": message(model.evaluate, foreign, verbose=0),
+        "predict": message(model.predict, foreign_images),
     }
     with single.scope():
-        messages |= {
+        in_scope = {
             "fit": message(model.fit, data(2), verbose=0),
             "evaluate": message(model.evaluate, data(2), verbose=0),
             "predict": message(model.predict, images, verbose=0),
@@ -278,7 +293,10 @@ def outside():
         }
     # Nothing is lost by an attempt.
     model.fit(data(2), verbose=0)
-    return messages
+    return {
+        "data of another strategy": in_data,
+        "scope of another strategy": in_scope,
+    }
 
 
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -302,6 +320,7 @@ else:
         found = finds()
     found |= {
         "distributed": distributed(),
-        "outside": outside(),
+        "built outside": outside(),
     }
+    found |= of_another_strategy()
     print(json.dumps(found))

@@ -1,4 +1,4 @@
-"""Tests of `keras_sat.averaging`."""
+"""Tests of the moving averages of the weights of a model."""
 
 import json
 import os

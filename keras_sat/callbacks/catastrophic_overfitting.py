@@ -53,6 +53,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Attacks with one step and with ten, and compares the accuracies."""
+        # Of the ball that is trained against.
         against = self.model.attack
         ball = {"epsilon": against.epsilon, "norm": against.norm}
         step_size = against.epsilon / 4

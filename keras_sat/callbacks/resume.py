@@ -164,6 +164,7 @@ class Resume(Writer):
 
     @property
     def _strategy(self):
+        """The strategy that trains the model."""
         return self.model.distribute_strategy
 
     def _after_skipped_steps(self, train):

@@ -39,6 +39,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Ends training unless the loss is finite."""
+        # The mean over the epoch so far: once NaN, it stays NaN.
         loss = float((logs or {}).get("loss", 0.0))
         if math.isfinite(loss):
             self._last = loss

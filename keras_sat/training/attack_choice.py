@@ -79,6 +79,7 @@ class OtherAttacks:
 
 
 def _check_attack(name, attack, kinds):
+    """Refuses an attack that is of none of some classes, or targeted."""
     if not isinstance(attack, kinds):
         named = " or ".join(kind.__name__ for kind in kinds)
         checks.refuse(name, f"be an {named}", attack, error=TypeError)

@@ -110,6 +110,7 @@ class CheckedData:
             return super().predict_on_batch(x)
 
     def _watch(self, labelled=True):
+        """Returns a guard for data that enter a method."""
         return Watch(self.expected_batches(labelled), self.check_every_batch)
 
     def _check_outputs(self, images):

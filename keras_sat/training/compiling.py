@@ -13,6 +13,7 @@ from keras_sat.training.attack_choice import OtherAttacks
 from keras_sat.training.objectives import CrossEntropy
 from keras_sat.weights import decay
 
+# Of the paper's recipe for ResNet.
 WEIGHT_DECAY = 1e-4
 LABEL_SMOOTHING = 0.1
 
@@ -131,6 +132,7 @@ def _loss_of_logits(loss):
 
 
 def _check_schedule(schedule):
+    """Refuses what is neither an `AttackSchedule` nor `None`."""
     if not isinstance(schedule, schedules.AttackSchedule | None):
         checks.refuse(
             "attack_schedule",

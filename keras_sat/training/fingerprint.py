@@ -54,5 +54,6 @@ def digest(part):
     Returns:
         int of 56 bits, which fits into an int64 tensor.
     """
+    # Not by `hash`, which differs between processes for texts.
     text = json.dumps(part).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:7], "big")

@@ -16,6 +16,7 @@ class KerasGaps:
     """Mixin of a `keras.Model` that corrects what Keras itself does wrong."""
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Lets Keras build the model on a batch; see `keras.Model`."""
         strategy = self.distribute_strategy
         if iterator is not None and several_workers(strategy):
             # The batch of one replica tells all shapes, and is not reduced.
@@ -38,6 +39,7 @@ class KerasGaps:
         return {name: tf.reshape(value, [1]) for name, value in logs.items()}
 
     def _aggregate_additional_loss(self, loss):
+        """Returns the loss of a layer, as it is added to the others."""
         # Keras adds up the losses of layers, which may have several precisions,
         # without a cast.
         loss = super()._aggregate_additional_loss(loss)

@@ -41,6 +41,7 @@ class CrossEntropy(keras.losses.Loss):
                 `(batch, num_classes)`.
             y_pred: logits `(batch, num_classes)`.
         """
+        # Half precision is too coarse for the sum of exponentials.
         logits = ops.cast(y_pred, "float32")
         num_classes = logits.shape[-1]
         labels = ops.convert_to_tensor(y_true)
@@ -156,6 +157,7 @@ class TRADES(Objective):
         Cross-entropy with them as labels is the KL divergence from them, up to
         a constant: the attack that ascends the loss needs no change.
         """
+        # The attack moves the images, and not these predictions.
         return tf.stop_gradient(tf.nn.softmax(predict(images)))
 
     def __call__(self, model, images, adversarial, labels, weights):
@@ -163,6 +165,8 @@ class TRADES(Objective):
         clean = model(images, training=True)
         robust = model(adversarial, training=True)
         loss = model.compute_loss(images, labels, clean, weights)
+        # In float32, whatever the network computes in: a penalty near 0 is the
+        # difference of numbers that are nearly equal.
         penalty = KLDivergence(dtype="float32")(clean, robust, weights)
         return loss + self.beta * penalty, robust
 

@@ -73,6 +73,7 @@ def _padded(part):
 
 
 def _batch_size(batch):
+    """Returns the number of examples in a batch, as a tensor."""
     return tf.shape(tf.nest.flatten(batch)[0])[0]
 
 
@@ -89,6 +90,7 @@ def _of_size(size, dataset):
 
 
 def _check_multiple(name, size, replicas):
+    """Refuses a number of images that replicas cannot share evenly."""
     if size % replicas:
         checks.refuse(
             name,

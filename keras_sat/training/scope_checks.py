@@ -29,6 +29,7 @@ def check_scope(model, *data):
         "optimizer": optimizer.variables if optimizer else [],
         "metrics": model.metrics_variables,
     }
+    # A variable from outside of the scope has no copy on each replica.
     for name, variables in parts.items():
         _check_variables(name, variables, strategy)
 
@@ -53,6 +54,7 @@ def check_compile_arguments(arguments, strategy):
 
 def _check_dataset(dataset, strategy):
     """Refuses a distributed dataset of another strategy."""
+    # TensorFlow tells its strategy by a private attribute only.
     if dataset._strategy is not strategy:
         checks.refuse(
             "dataset",

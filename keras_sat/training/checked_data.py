@@ -59,7 +59,7 @@ class CheckedData:
         watch = self._watch(labelled)
         x = watch.data(x, y, weights, steps)
         self._check_outputs(watch.first_images)
-        with watch.in_words():
+        with self._watched_by(watch):
             yield x
 
     @contextlib.contextmanager
@@ -75,8 +75,20 @@ class CheckedData:
             watch.data(*parts(tuple(data)), steps=steps)
         elif data is not None:
             data = watch.data(data, steps=steps, name="validation_data")
-        with watch.in_words():
+        with self._watched_by(watch):
             yield data
+
+    def make_train_function(self, force=False):
+        """See `keras.Model`."""
+        if force or self.train_function is None:
+            super().make_train_function(force)
+            self.train_function = self._not_ending_early(self.train_function)
+
+    def make_test_function(self, force=False):
+        """See `keras.Model`."""
+        if force or self.test_function is None:
+            super().make_test_function(force)
+            self.test_function = self._not_ending_early(self.test_function)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, **kwargs):
         """Returns the logits of clean images; see `keras.Model.predict`.
@@ -108,6 +120,37 @@ class CheckedData:
         """Returns the logits of images; see `keras.Model.predict_on_batch`."""
         with self.checked(x, labelled=False):
             return super().predict_on_batch(x)
+
+    @contextlib.contextmanager
+    def _watched_by(self, watch):
+        """Raises what a guard has refused while data are read."""
+        self._watches.append(watch)
+        try:
+            with watch.in_words():
+                yield
+        finally:
+            self._watches.remove(watch)
+
+    def _not_ending_early(self, function):
+        """Returns a step that takes no bad batch for the end of the data.
+
+        When several replicas read a bad batch, the first one gets the error and
+        the next ones find nothing behind it. If they are faster, the step says
+        that the data have ended, and Keras ends the epoch without a word.
+
+        Args:
+            function: compiled function from an iterator to results.
+        """
+
+        def step(iterator):
+            try:
+                return function(iterator)
+            except (tf.errors.OutOfRangeError, StopIteration):
+                for watch in self._watches:
+                    watch.raise_refused()
+                raise
+
+        return step
 
     def _watch(self, labelled=True):
         """Returns a guard for data that enter a method."""

@@ -142,6 +142,7 @@ class SATModel(Compiling, CheckedData, Saving, ReplicatedModel):
         self.staleness = Staleness(self.model, self.attack_statistics)
         self._averages = averaging.AveragesInFit()
         self._looked_at = False
+        self._watches = []
         # The network has its weights: there is nothing left to be built, and
         # Keras saves no weights of what is not built.
         self.built = True

@@ -182,3 +182,22 @@ class BadInputTest(TestCase):
     def test_predict_refuses_images_out_of_range(self):
         with self.assertRaisesRegex(ValueError, "`images` must lie in"):
             self.model.predict(images_like() * 255)
+
+    def test_a_bad_batch_is_not_taken_for_the_end_of_the_data(self):
+        def end(iterator):
+            # As the second of two replicas, which finds nothing behind it.
+            raise tf.errors.OutOfRangeError(None, None, "End of sequence")
+
+        step = self.model._not_ending_early(end)
+        good = dataset(images_like(), np.zeros(4, int))
+        bad = dataset(images_like() * np.nan, np.zeros(4, int))
+        with self.model.checked(good.concatenate(bad)) as data:
+            with self.assertRaises(tf.errors.OutOfRangeError):
+                step(None)
+            with self.assertRaises(tf.errors.InvalidArgumentError):
+                list(data)
+            with self.assertRaisesRegex(ValueError, "finite.*This is batch 1"):
+                step(None)
+        # It concerns no other data.
+        with self.assertRaises(tf.errors.OutOfRangeError):
+            step(None)

@@ -75,7 +75,7 @@ class WriteTest(TestCase):
 
 @contextlib.contextmanager
 def another_process(*paths):
-    """A process that writes to the paths; a folder ends with a slash."""
+    """Starts a process that writes to paths; a folder ends with a slash."""
     process = processes.start("writer", *map(str, paths))
     try:
         if process.stdout.readline() != "writing\n":
@@ -178,7 +178,7 @@ class AloneTest(TestCase):
 
 
 class FullDiskTest(TestCase):
-    """What was there stays, and nothing else is left."""
+    """A failure leaves what was there, and nothing else."""
 
     def setUp(self):
         super().setUp()
@@ -291,7 +291,7 @@ class FullDiskTest(TestCase):
 
 
 class EntrancesTest(TestCase):
-    """What writes for long, while another process does so."""
+    """Everything that writes for long is refused while another does so."""
 
     def test_every_entrance_is_refused_until_the_other_process_is_dead(self):
         folder = pathlib.Path(self.get_temp_dir())

@@ -1,4 +1,4 @@
-"""Classifiers from files, and the example that evaluates them."""
+"""Tests of classifiers from files, and of the example that evaluates them."""
 
 import dataclasses
 import functools
@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 class OwnLayer(keras.layers.Layer):
-    """The identity."""
+    """A layer that returns what it is given."""
 
     def call(self, x):
         return x

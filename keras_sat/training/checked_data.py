@@ -13,7 +13,7 @@ from keras_sat.preprocessing.value_range import to_float
 
 
 class CheckedData:
-    """Mixin of `SATModel`: checks the data of `fit`, `predict` and the like.
+    """Mixin of `SATModel` that checks the data of `fit`, `predict` and so on.
 
     Arrays are checked whole before they are used, datasets batch by batch while
     they are read. The first images also show whether the network returns
@@ -157,14 +157,19 @@ class CheckedData:
         return Watch(self.expected_batches(labelled), self.check_every_batch)
 
     def _check_outputs(self, images):
-        """Refuses, once, probabilities that the graph does not tell of.
+        """Refuses a network that returns probabilities, once, by its outputs.
+
+        Those of a softmax are found in its graph before; not those that are
+        computed by hand.
 
         Args:
             images: array. A few of them are classified.
         """
         strategy = self.distribute_strategy
         # A TPU runs nothing outside of `strategy.run`.
-        if self._looked_at or isinstance(strategy, tf.distribute.TPUStrategy):
+        if self._outputs_checked or isinstance(
+            strategy, tf.distribute.TPUStrategy
+        ):
             return
         images = to_float(images[:2], self.value_range)
         predict = inference(self.model)
@@ -172,4 +177,4 @@ class CheckedData:
             # It may be that nothing else can compute in this precision.
             predict = self.with_xla(predict)
         checks.classifiers.outputs("model", predict(images))
-        self._looked_at = True
+        self._outputs_checked = True

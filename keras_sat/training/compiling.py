@@ -1,4 +1,4 @@
-"""Compiling a model with the recipe of the paper, and with checked arguments.
+"""The recipe with which a model is compiled, by default that of the paper.
 
 Reference:
 - [Xie et al., 2020](https://arxiv.org/abs/2006.14536)
@@ -19,7 +19,7 @@ LABEL_SMOOTHING = 0.1
 
 
 class Compiling:
-    """Mixin of `SATModel`: `compile`, and how it is saved."""
+    """Mixin of `SATModel` that compiles it, and saves how it was compiled."""
 
     def compile(
         self,

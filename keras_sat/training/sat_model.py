@@ -133,7 +133,7 @@ class SATModel(Compiling, CheckedData, Saving, ReplicatedModel):
         self.compile()
 
     def _add_state(self):
-        """Adds the noise, the metrics and what watches over training."""
+        """Adds the seeds, the metrics and the objects that observe training."""
         self.seeds = keras.random.SeedGenerator()
         # Of its own, so that validation does not change the noise of training.
         self.eval_seeds = keras.random.SeedGenerator()
@@ -141,7 +141,7 @@ class SATModel(Compiling, CheckedData, Saving, ReplicatedModel):
         self.robust_accuracy = keras.metrics.Mean(name="robust_accuracy")
         self.staleness = Staleness(self.model, self.attack_statistics)
         self._averages = averaging.AveragesInFit()
-        self._looked_at = False
+        self._outputs_checked = False
         self._watches = []
         # The network has its weights: there is nothing left to be built, and
         # Keras saves no weights of what is not built.

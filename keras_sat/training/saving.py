@@ -1,4 +1,4 @@
-"""Saving, loading and exporting a model in training."""
+"""The files of a model in training: saved, loaded and exported."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ ARGUMENTS = (
 
 
 class Saving:
-    """Mixin of `SATModel`: writes it to files, and reads it from them.
+    """Mixin of `SATModel` that writes it to files, and reads it from them.
 
     A local file appears whole or not at all. During `fit`, moving averages are
     saved instead of the weights, where there are any. The states of random
@@ -80,7 +80,7 @@ class Saving:
             return super().get_weights()
 
     def set_weights(self, weights):
-        """Gives weights, and their averages, the values of arrays."""
+        """Assigns arrays to the weights, and restarts their averages."""
         super().set_weights(weights)
         averaging.restart(self)
 

@@ -1,4 +1,4 @@
-"""Workers that train one model together, and what they do when one is lost."""
+"""Checks that workers train one model, and explains the loss of a worker."""
 
 import contextlib
 

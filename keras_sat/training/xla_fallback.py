@@ -8,7 +8,7 @@ from keras_sat.distribution import xla
 
 
 class XLAFallback:
-    """Mixin of a `keras.Model` that compiles by XLA what a replica computes.
+    """Mixin of a `keras.Model` that compiles the steps of a replica by XLA.
 
     Keras puts XLA around all replicas, where it finds none of their variables.
     Here it compiles functions inside of a replica, which subclasses name by

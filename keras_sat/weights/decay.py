@@ -1,4 +1,4 @@
-"""Weight decay, which is meant for the kernels of a network only."""
+"""Weight decay of the kernels of a network, and of nothing else."""
 
 import tensorflow as tf
 
@@ -48,7 +48,7 @@ def loss(model, weight_decay, replicas):
 
 
 def decay_kernels_only(model):
-    """Leaves all but kernels out of the decay that an optimizer has itself.
+    """Restricts the weight decay of an optimizer itself to kernels.
 
     Args:
         model: compiled `keras.Model`. Nothing happens if its optimizer, like

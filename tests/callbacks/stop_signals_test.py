@@ -8,7 +8,7 @@ from tests.test_case import TestCase
 
 
 class StopSignalsTest(TestCase):
-    """`resume_test.py` sends signals to whole trainings."""
+    """Sends signals to this process; see also `resume_test.py`."""
 
     def setUp(self):
         super().setUp()

@@ -1,4 +1,4 @@
-"""Trains on some logical CPU devices, and saves what comes out: run by tests.
+"""Trains on some logical CPU devices, and saves the results: run by tests.
 
 All in one process with one strategy: several would collide.
 """
@@ -32,7 +32,7 @@ class FromASide(keras_sat.PGD):
 
 
 def network(normalized=True, synchronized=True):
-    """A small network, always the same."""
+    """Returns a small network, always the same."""
     keras.utils.set_random_seed(0)
     x = keras.Input((8, 8, 3))
     h = keras.layers.Conv2D(4, 3, activation="silu")(x)
@@ -46,7 +46,7 @@ def network(normalized=True, synchronized=True):
 
 
 def data(batches, batch_size=8, rest=0, drop_remainder=False):
-    """Batches of noise; with a smaller last one, if asked for."""
+    """Returns batches of noise, the last one smaller if there is a rest."""
     count = batches * batch_size + rest
     generator = np.random.default_rng(0)
     images = generator.uniform(size=(count, 8, 8, 3)).astype("float32")
@@ -56,7 +56,7 @@ def data(batches, batch_size=8, rest=0, drop_remainder=False):
 
 
 def train(objective, jit_compile, normalized=True, **options):
-    """Weights and logs after five steps, and those of an evaluation."""
+    """Returns weights and logs of five steps, and logs of an evaluation."""
     model = keras_sat.SATModel(
         network(normalized),
         attack=FromASide(**dataclasses.asdict(WEAK)),
@@ -81,7 +81,7 @@ def train(objective, jit_compile, normalized=True, **options):
 
 
 def settings():
-    """Names, arguments and options of `train`: few of them on many devices."""
+    """Yields names, arguments and options of `train`, few on many devices."""
     objectives = keras_sat.AdversarialTraining(), keras_sat.TRADES(beta=2.0)
     for objective in objectives:
         for jit_compile in (False, True):
@@ -103,7 +103,7 @@ def settings():
 
 
 def finds():
-    """What only several replicas can get wrong."""
+    """Returns facts that only several replicas can get wrong."""
     return {
         "noise": noise(),
         "statistics": statistics(),
@@ -116,13 +116,13 @@ def finds():
 
 
 def replica_values(value):
-    """The values of a variable on each replica."""
+    """Returns the values of a variable on each replica."""
     local = tf.distribute.get_strategy().experimental_local_results
     return [np.asarray(v) for v in local(value)]
 
 
 def noise():
-    """Random starts of the first step on each replica, from three seeds."""
+    """Returns random starts on each replica, from three seeds."""
     images, labels = next(iter(data(1)))
     images = tf.zeros_like(images) + 0.5
     starts = []
@@ -143,7 +143,7 @@ def noise():
 
 
 def statistics():
-    """Moving means on each replica, and on average over halves of a batch."""
+    """Returns moving means on each replica, and the mean over the halves."""
     inner = network(synchronized=False)
     model = keras_sat.SATModel(inner, attack=WEAK)
     conv = inner.layers[1]
@@ -159,7 +159,7 @@ def statistics():
 
 
 def infinity():
-    """Weights and loss scales around a step with an infinity in the end."""
+    """Compares weights and loss scales around a step with an infinity."""
     images, labels = next(iter(data(1)))
     weights = tf.constant([1.0] * 7 + [3e38])
     bad = tf.data.Dataset.from_tensors((images, labels, weights))
@@ -181,7 +181,7 @@ def infinity():
 
 
 def mixed_precision():
-    """The loss of the first and of the last epoch, in mixed precision."""
+    """Returns the first and the last loss of training in mixed precision."""
     keras.config.set_dtype_policy(FLAGS.policy)
     model = keras_sat.SATModel(network(), attack=WEAK)
     keras.config.set_dtype_policy("float32")
@@ -190,7 +190,7 @@ def mixed_precision():
 
 
 def rest_in_training():
-    """Whether a last batch of one image leaves all weights as they are."""
+    """Returns which weights are the same with a last batch of one image."""
     results = []
     for rest in (0, 1):
         model = keras_sat.SATModel(network(synchronized=False), attack=WEAK)
@@ -200,7 +200,7 @@ def rest_in_training():
 
 
 def message(function, *arguments, **options):
-    """What an error says."""
+    """Returns the message of an error."""
     try:
         function(*arguments, **options)
     except (ValueError, TypeError) as error:
@@ -209,7 +209,7 @@ def message(function, *arguments, **options):
 
 
 def refusals():
-    """The messages of errors."""
+    """Returns the messages of errors about options and sizes of batches."""
     model = keras_sat.SATModel(network())
     images, labels = next(iter(data(1)))
 
@@ -229,13 +229,13 @@ def refusals():
 
 
 def late_batch():
-    """The message of the error about the second batch."""
+    """Returns the message of the error about the second batch."""
     late = data(1).concatenate(data(1).map(lambda x, y: (x / 0.0, y)))
     return message(keras_sat.SATModel(network()).fit, late, verbose=0)
 
 
 def distributed():
-    """Losses of datasets that Keras, the strategy or a worker distributes."""
+    """Returns losses with data that Keras, or a strategy, distributes."""
     halves = data(2, batch_size=4)
     losses = []
     for dataset in (
@@ -250,7 +250,7 @@ def distributed():
 
 
 def outside():
-    """The messages of errors about what was not built in the scope."""
+    """Returns the messages about parts that were not built in the scope."""
     inner = network()
     metric = keras.metrics.SparseCategoricalAccuracy()
     optimizer = keras.optimizers.Adam(0.1)
@@ -270,7 +270,7 @@ def outside():
 
 
 def of_another_strategy():
-    """The messages of errors about data, and about a scope, that differ."""
+    """Returns the messages about data and the scope of another strategy."""
     single = tf.distribute.OneDeviceStrategy(names[0])
     foreign = single.experimental_distribute_dataset(data(2))
     images = data(2).map(lambda images, _: images)

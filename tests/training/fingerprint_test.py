@@ -17,7 +17,7 @@ class FingerprintTest(TestCase):
         return model.fingerprint()
 
     def differing(self, **options):
-        """The parts that options change."""
+        """Returns the names of the parts that options change."""
         usual, other = self.fingerprint(), self.fingerprint(**options)
         self.assertEqual(usual.keys(), other.keys())
         return {name for name in usual if usual[name] != other[name]}

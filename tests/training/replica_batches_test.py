@@ -51,7 +51,7 @@ class SharedEvenlyTest(TestCase):
 
 class NeverEmptyTest(TestCase):
     def doubled(self, replicas, static=False):
-        """A function that computes on what it gets, and slices the result."""
+        """Returns a function that doubles its share of a batch."""
         shape = [3 if static else None, 2]
 
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])

@@ -52,7 +52,7 @@ class CheckOptimizerTest(TestCase):
 
 
 class GradientsTest(TestCase):
-    """On the one replica of the default strategy."""
+    """Tests on the one replica of the default strategy."""
 
     def test_gradients_are_clipped_as_a_whole(self):
         gradients = [tf.constant([3.0, 0.0]), tf.constant([4.0])]

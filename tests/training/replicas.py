@@ -1,4 +1,4 @@
-"""What tests of replicas and workers compare."""
+"""Comparison of files that replicas and workers have written."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ class ReplicasTestCase(TestCase):
     """Compares files that processes have written."""
 
     def assert_same_files(self, path, other, steps=10):
-        """Checks what came out of some steps of training."""
+        """Checks that two files hold the same, after some steps."""
         with np.load(path) as one, np.load(other) as two:
             self.assertGreater(len(two.files), 8)
             self.assertContainsSubset(two.files, one.files)

@@ -23,7 +23,7 @@ from tests.training.replicas import ReplicasTestCase
 
 @pytest.mark.large
 class ReplicasTest(ReplicasTestCase):
-    """The same training on one device and on several."""
+    """Compares the same training on one device and on several."""
 
     def train_on(self, devices):
         path = os.path.join(self.get_temp_dir(), f"{devices}.npz")
@@ -40,7 +40,7 @@ class ReplicasTest(ReplicasTestCase):
 @pytest.mark.numeric
 @pytest.mark.large
 class TwoReplicasTest(TestCase):
-    """What only several replicas can get wrong, of one run of a program."""
+    """Facts that only several replicas can get wrong, of one run."""
 
     @classmethod
     def setUpClass(cls):
@@ -140,7 +140,7 @@ class TwoReplicasTest(TestCase):
 
 @pytest.mark.numeric
 class TwoWorkersTest(ReplicasTestCase):
-    """Two workers, and a process alone, that train the same once."""
+    """Facts about two workers and a process alone, of one run of each."""
 
     @classmethod
     def setUpClass(cls):

@@ -1,4 +1,4 @@
-"""Tests of the checks that strategies and what they train belong together."""
+"""Tests of the checks that a model belongs to the strategy that trains it."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from tests.test_case import TestCase
 
 
 class ScopeChecksTest(TestCase):
-    """With a strategy of one device; see also `replicated_model_test.py`."""
+    """Uses a strategy of one device; see also `replicated_model_test.py`."""
 
     def setUp(self):
         super().setUp()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.numeric
 
 class SeedStatesTest(TestCase):
     def noisy(self, **options):
-        """A model with noise in attacks, objective, network and twin."""
+        """Returns a model with noise in its attacks, network and twin."""
 
         def network():
             x = keras.Input((8, 8, 3))

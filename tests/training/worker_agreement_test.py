@@ -1,4 +1,4 @@
-"""Tests of what workers agree on, and of what they do when one is lost."""
+"""Tests of workers that agree on a recipe, and of one that is lost."""
 
 import os
 

@@ -111,7 +111,10 @@ class XLATest(TestCase):
         self.assertIs(loaded.get_compile_config()["jit_compile"], True)
 
     def failing(self, state, always=False):
-        """A function that changes a state, and fails the first time."""
+        """Returns a function that changes a state, and fails the first time.
+
+        With it comes the list of the states that its calls began with.
+        """
         calls = []
 
         def run():

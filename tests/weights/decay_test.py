@@ -14,7 +14,7 @@ ATTACK = keras_sat.PGD(steps=1, random_start=False)
 
 
 def network(body="float32", head="float32", **options):
-    """A small network of layers of one precision, and a head of another."""
+    """Returns a small network of one precision, with a head of another."""
     x = keras.Input((8, 8, 3))
     h = keras.layers.Conv2D(4, 3, dtype=body, **options)(x)
     h = keras.layers.BatchNormalization(dtype=body)(h)

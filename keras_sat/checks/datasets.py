@@ -89,8 +89,12 @@ class Watch:
         try:
             yield
         except (tf.errors.OpError, RuntimeError):
-            if not self._refused:
-                raise
+            self.raise_refused()
+            raise
+
+    def raise_refused(self):
+        """Raises the error about the first batch that was refused, if any."""
+        if self._refused:
             raise self._refused[min(self._refused)] from None
 
     def _check_alike(self, number, images, labels):

@@ -9,6 +9,7 @@ from keras_sat.data.augmentation import EIGENVALUES
 from keras_sat.data.augmentation import EIGENVECTORS
 from tests import photographs
 from tests.data.random_crops_test import seeds
+from tests.models.networks import channels_first
 from tests.test_case import TestCase
 
 
@@ -74,6 +75,17 @@ class ColorsTest(TestCase):
         erased = shares[shares > 0]
         # One pixel more or less, of 2% to 33% of the image.
         self.assertAllInRange(erased, 0.003, 0.45)
+
+    def test_images_are_augmented_channels_last(self):
+        image = np.random.default_rng(0).uniform(0, 255, (8, 12, 3))
+        image = image.astype("float32")
+        augmentation = data.Augmentation(erasing=1.0, randaugment=2)
+        expected = augmentation.color_function()
+        with channels_first():
+            function = augmentation.color_function()
+            found = [function(image, (i, 1)) for i in range(12)]
+        for i, changed in enumerate(found):
+            self.assertAllEqual(changed, expected(image, (i, 1)))
 
 
 class MixingTest(TestCase):

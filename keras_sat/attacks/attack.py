@@ -15,7 +15,7 @@ from keras_sat.attacks.loops import repeat
 from keras_sat.attacks.loops import where
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.seeds import random_seed
-from keras_sat.checks.batches import expected_by
+from keras_sat.checks.batches import batch_spec
 from keras_sat.predictions.inference import attacked
 from keras_sat.predictions.inference import input_gradient
 from keras_sat.predictions.labels import canonical
@@ -210,7 +210,7 @@ class Attack(config.Config, abc.ABC):
     def arguments(self, images, labels, seed, model):
         """The arguments of a call as tensors, checked if they are concrete."""
         if tf.executing_eagerly():
-            expected_by(model, self.value_range).check(images, labels)
+            batch_spec(model, self.value_range).check(images, labels)
         images = to_float(images, self.value_range)
         labels = canonical(labels)
         seed = random_seed() if seed is None else tf.cast(seed, tf.int32)

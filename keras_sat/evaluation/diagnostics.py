@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sat.attacks import losses
-from keras_sat.checks import graphs
+from keras_sat.checks import endings
 from keras_sat.evaluation import overfitting
 from keras_sat.evaluation.experiments import Subject
 from keras_sat.evaluation.report import QUANTILE
@@ -151,7 +151,7 @@ def _probabilities_as_logits(subject):
         subject.images[:1].shape, subject.seed, *subject.value_range
     )
     outputs = np.concatenate([subject.outputs(), subject.predict(noise)])
-    if not graphs.are_probabilities(outputs):
+    if not endings.are_probabilities(outputs):
         return None
     return _warning(
         "probabilities_as_logits", "The outputs sum to 1 for every image."

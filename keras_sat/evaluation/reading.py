@@ -64,7 +64,7 @@ def stream(dataset, batch_size):
 
 
 def _labelled(element):
-    images, labels, weights = datasets.parts(element)
+    images, labels, weights = datasets.unpack_batch(element)
     if weights is not None:
         refuse(
             "dataset",

@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks.seeds import fold_in
-from keras_sat.checks import classifiers
-from keras_sat.checks.batches import expected_by
+from keras_sat.checks.batches import batch_spec
 from keras_sat.distribution import current_strategy
 from keras_sat.distribution import xla
 from keras_sat.evaluation import reading
@@ -69,7 +68,7 @@ class Evaluator:
     """
 
     def __init__(self, model, value_range=None, seed=0, jit_compile="auto"):
-        classifiers.attackable("model", model)
+        checks.attackable("model", model)
         checks.integer("seed", seed, least=0)
         if value_range is None:
             value_range = getattr(model, "value_range", (0.0, 1.0))
@@ -80,7 +79,7 @@ class Evaluator:
         self.strategy = current_strategy(model)
         self.jit_compile = jit_compile
         self.uses_xla = xla.wanted(jit_compile, model)
-        self._expected = expected_by(model, self.value_range, slack=SLACK)
+        self._expected = batch_spec(model, self.value_range, slack=SLACK)
         self.predict = inference(model)
         self._logits = tf.function(self.predict, autograph=False)
 
@@ -102,7 +101,7 @@ class Evaluator:
             described = checks.Described("no batch")
             checks.refuse("dataset", "not be empty", described)
         logits = self.logits(self._batch(0, *first).images)
-        classifiers.outputs("model", logits)
+        checks.not_probabilities("model", logits)
         # The labels of all batches, this one too, are checked against it.
         self._expected = dataclasses.replace(
             self._expected, num_classes=logits.shape[1]
@@ -122,7 +121,7 @@ class Evaluator:
             spec = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
             function = self._logits.get_concrete_function(spec)
             logits = np.asarray(function(tf.convert_to_tensor(images)))
-        classifiers.logits("model", logits, len(images))
+        checks.logits("model", logits, len(images))
         return logits
 
     def worst_cases(self, stream, attacks, journal, complete, on_attack):

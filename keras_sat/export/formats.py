@@ -93,7 +93,7 @@ def saved_model(
     path = _check_path(path)
     if options.get("value_range") is None:
         options["value_range"] = getattr(model, "value_range", (0.0, 1.0))
-    network = checks.classifiers.network(model)
+    network = checks.network_of(model)
     with files.alone("path", path, kind="folder"):
         served = endpoints_of(network, **options)
         text = metadata_text(model, served, moving_averages, report, metadata)
@@ -121,7 +121,7 @@ def other_format(model, path, format, *, moving_averages=True, **kwargs):
     path, gfile = checks.path("path", path), tf.io.gfile
     if gfile.isdir(path):
         checks.refuse("path", "be a file", path)
-    network = checks.classifiers.network(model)
+    network = checks.network_of(model)
     image_shape, _ = checks.classifier("model", network)
     with files.alone("path", path), unfinished_folder(path) as folder:
         # Keras refuses models that were loaded and not called yet.

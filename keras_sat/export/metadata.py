@@ -33,7 +33,7 @@ def metadata_text(model, served, moving_averages, report, metadata):
     """
     content = {
         "format": FORMAT,
-        "name": checks.classifiers.network(model).name,
+        "name": checks.network_of(model).name,
         "signatures": list(served.signatures()),
         "image_shape": served.image_shape,
         "value_range": served.value_range,

@@ -76,7 +76,7 @@ def activation_sites(model):
     kinds = collections.Counter(kind for _, kind in activation_sites(model))
     ```
     """
-    checks.classifiers.graph("model", model)
+    checks.layer_graph("model", model)
     return list(_walk(model, ""))
 
 

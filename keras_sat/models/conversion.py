@@ -6,7 +6,7 @@ from absl import logging
 
 from keras_sat import activations
 from keras_sat import checks
-from keras_sat.checks import graphs
+from keras_sat.checks import endings
 from keras_sat.models import activation_places
 from keras_sat.models.copying import RebuildError
 from keras_sat.models.copying import normalizations
@@ -81,14 +81,14 @@ def convert_activations(
     model = keras_sat.SATModel(network, value_range=(0, 255))
     ```
     """
-    checks.classifiers.graph("model", model)
+    checks.layer_graph("model", model)
     names = checks.lookup("replace", replace, REPLACE)
     activations.get(activation)
     if smooth_gates:
         names = names | {"hard_sigmoid"}
     if momentum is not None:
         checks.probability("momentum", momentum)
-    _, removed = graphs.ending(model) if remove_softmax else (None, [])
+    _, removed = endings.ending(model) if remove_softmax else (None, [])
     replacer = ActivationReplacer(activation, names, momentum, removed)
     try:
         converted = replacer.copy_model(model)

@@ -55,7 +55,8 @@ def _config(part):
     """
     config = part.get_config()
     activation = getattr(part, "activation", None)
-    keeps_one = isinstance(part, (*graphs.PLAIN, keras.layers.Activation))
+    kinds = (*graphs.ACTIVATION_LAST, keras.layers.Activation)
+    keeps_one = isinstance(part, kinds)
     if keeps_one and not isinstance(activation, keras.layers.Layer):
         config["activation"] = activation
     return config

@@ -96,7 +96,7 @@ def load_official_checkpoint(
     Reference:
     - [Official code](https://github.com/cihangxie/SmoothAdversarialTraining)
     """
-    checks.classifiers.bare("model", model)
+    checks.keras_network("model", model)
     names = variable_names(model)
     weights = _weights(model)
     path = checks.path("path", path)

@@ -200,12 +200,12 @@ class ActivationReplacer:
         ]
         if self.names.isdisjoint(inside):
             return Copy(part, copy_part(part))
-        if isinstance(part, graphs.PLAIN):
+        if isinstance(part, graphs.ACTIVATION_LAST):
             return self._copy_with_activation_after(part, where, inside[0])
         return self._wrapped(part, where)
 
     def _copy_without_activation(self, part):
-        if isinstance(part, graphs.PLAIN):
+        if isinstance(part, graphs.ACTIVATION_LAST):
             return Copy(part, copy_part(part, {"activation": "linear"}))
         identity = keras.layers.Identity(name=part.name, dtype=policy(part))
         return Copy(part, identity, input_position=0)

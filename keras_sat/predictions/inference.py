@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from keras_sat import checks
-from keras_sat.checks import classifiers
 from keras_sat.predictions.batch_statistics import STATISTICS
 
 # A power of two, so exact in float32; it keeps the small gradients of a
@@ -29,16 +28,16 @@ def inference(model, statistics="moving"):
         ValueError: If it takes or returns something else than float images
             and logits.
     """
-    classifiers.attackable("model", model)
+    checks.attackable("model", model)
 
     def predict(images):
-        with classifiers.calling("model", model):
+        with checks.explained_failures("model", model):
             if isinstance(model, keras.layers.Layer):
                 with STATISTICS[statistics](model):
                     logits = model(images, training=False)
             else:
                 logits = model(images)
-        classifiers.logits("model", logits, images.shape[0])
+        checks.logits("model", logits, images.shape[0])
         return tf.cast(logits, tf.float32)
 
     return predict
@@ -56,7 +55,7 @@ def attacked(model):
     def checked(images):
         logits = predict(images)
         if tf.executing_eagerly() and not looked_at:
-            classifiers.outputs("model", logits)
+            checks.not_probabilities("model", logits)
             looked_at.append(True)
         return logits
 

@@ -15,9 +15,9 @@ from keras_sat.attacks import AutoAttack
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.attack import check_untargeted
 from keras_sat.attacks.seeds import fold_in
-from keras_sat.checks.batches import expected_by
-from keras_sat.checks.datasets import Watch
-from keras_sat.checks.datasets import parts
+from keras_sat.checks.batches import batch_spec
+from keras_sat.checks.datasets import BatchGuard
+from keras_sat.checks.datasets import unpack_batch
 from keras_sat.config import loaded
 from keras_sat.config import saved
 from keras_sat.optimizers import batches_seen
@@ -124,7 +124,7 @@ class SATModel(ReplicatedModel):
         if value_range is None:
             value_range = attack.value_range
         checks.value_range(value_range)
-        checks.classifiers.check_value_range(model, value_range)
+        checks.fits_value_range(model, value_range)
         if attack_model is not None:
             checks.classifier("attack_model", attack_model)
             share_weights(attack_model, model)
@@ -203,11 +203,11 @@ class SATModel(ReplicatedModel):
                 )
         if loss == "auto":
             loss = CrossEntropy(label_smoothing=0.1)
-        checks.of_logits("loss", loss)
+        checks.takes_logits("loss", loss)
         if isinstance(loss, dict) and "class_name" in loss:
             loss = keras.losses.get(loss)
-        checks.of_logits("metrics", metrics)
-        checks.of_logits("weighted_metrics", kwargs.get("weighted_metrics"))
+        checks.takes_logits("metrics", metrics)
+        checks.takes_logits("weighted_metrics", kwargs.get("weighted_metrics"))
         if not isinstance(attack_schedule, schedules.AttackSchedule | None):
             checks.refuse(
                 "attack_schedule",
@@ -356,7 +356,7 @@ class SATModel(ReplicatedModel):
                 this optimizer.
         """
         watch, held_out = self._watch(), self._watch()
-        x = watch.data(
+        x = watch.checked(
             x, y, kwargs.get("sample_weight"), kwargs.get("steps_per_epoch")
         )
         self._look_at_outputs(watch)
@@ -374,8 +374,8 @@ class SATModel(ReplicatedModel):
         # BackupAndRestore leaves the epoch that it went on from.
         self._initial_epoch = None
         with (
-            watch.in_words(),
-            held_out.in_words(),
+            watch.original_errors(),
+            held_out.original_errors(),
             self._averages.fitting(),
         ):
             return super().fit(
@@ -411,9 +411,9 @@ class SATModel(ReplicatedModel):
         watch = self._watch()
         # Keras sets this during `fit`, which has checked the data already.
         if not kwargs.get("_use_cached_eval_dataset"):
-            x = watch.data(x, y, sample_weight, steps)
+            x = watch.checked(x, y, sample_weight, steps)
             self._look_at_outputs(watch)
-        with watch.in_words(), self._evaluated_against(attack):
+        with watch.original_errors(), self._evaluated_against(attack):
             with averaging.averaged_weights(self, self._averages.during_fit):
                 return super().evaluate(
                     x,
@@ -445,30 +445,30 @@ class SATModel(ReplicatedModel):
     def predict(self, x, batch_size=None, verbose="auto", steps=None, **kwargs):
         """Logits of clean images; see `keras.Model.predict`."""
         watch = self._watch(labelled=False)
-        x = watch.data(x, steps=steps)
+        x = watch.checked(x, steps=steps)
         self._look_at_outputs(watch)
         averaged = averaging.averaged_weights(self, self._averages.during_fit)
-        with watch.in_words(), averaged:
+        with watch.original_errors(), averaged:
             return super().predict(x, batch_size, verbose, steps, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on checked arrays; see `keras.Model.train_on_batch`."""
         watch = self._watch()
-        watch.data(x, y, sample_weight)
+        watch.checked(x, y, sample_weight)
         self._look_at_outputs(watch)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One evaluated batch of arrays; see `keras.Model.test_on_batch`."""
         watch = self._watch()
-        watch.data(x, y, sample_weight)
+        watch.checked(x, y, sample_weight)
         self._look_at_outputs(watch)
         return super().test_on_batch(x, y, sample_weight, **kwargs)
 
     def predict_on_batch(self, x):
         """Logits of an array of images; see `keras.Model.predict_on_batch`."""
         watch = self._watch(labelled=False)
-        watch.data(x)
+        watch.checked(x)
         self._look_at_outputs(watch)
         return super().predict_on_batch(x)
 
@@ -657,9 +657,9 @@ class SATModel(ReplicatedModel):
             labelled: bool. Whether labels are needed. Defaults to `True`.
 
         Returns:
-            `checks.batches.Expected`.
+            `checks.batches.BatchSpec`.
         """
-        return expected_by(
+        return batch_spec(
             self.model,
             self.value_range,
             image_shape=self.image_shape,
@@ -669,7 +669,9 @@ class SATModel(ReplicatedModel):
 
     def _watch(self, labelled=True):
         """A guard for what is trained on, evaluated or predicted."""
-        return Watch(self.expected_batches(labelled), self.check_every_batch)
+        return BatchGuard(
+            self.expected_batches(labelled), self.check_every_batch
+        )
 
     def _look_at_outputs(self, watch):
         """Finds, once, probabilities that the graph does not tell of."""
@@ -682,7 +684,7 @@ class SATModel(ReplicatedModel):
             # It may be that nothing else can compute in this precision.
             predict = self.with_xla(predict)
         outputs = predict(images)
-        checks.classifiers.outputs("model", outputs)
+        checks.not_probabilities("model", outputs)
         self._looked_at = True
 
     @staticmethod
@@ -690,8 +692,8 @@ class SATModel(ReplicatedModel):
         if data is None:
             return None
         if not isinstance(data, tuple | list):
-            return watch.data(data, steps=steps, name="validation_data")
-        watch.data(*parts(tuple(data)), steps=steps)
+            return watch.checked(data, steps=steps, name="validation_data")
+        watch.checked(*unpack_batch(tuple(data)), steps=steps)
         return data
 
 

@@ -137,5 +137,5 @@ class LossesTest(TestCase):
             self.model.compile(**{"optimizer": "sgd", name: "no"})
 
     def test_looking_at_a_name_uses_up_no_name(self):
-        checks.of_logits("metrics", ["MeanSquaredError"])
+        checks.takes_logits("metrics", ["MeanSquaredError"])
         self.assertEqual(metrics.Accuracy().name, "accuracy")

@@ -81,6 +81,7 @@ class BatchSpec:
                 f"have the shape {_shown(shape)}",
                 Described(f"shape {images.shape}"),
             )
+        # All uint8 values are in the range.
         if images.dtype != np.uint8:
             self._check_pixels(images)
 
@@ -135,6 +136,7 @@ class BatchSpec:
                 "for each class of the model",
                 described,
             )
+        # In half precision, a sum over many classes would be inexact.
         labels = labels.astype("float64")
         sums = labels.sum(axis=1)
         if not (labels.min() >= 0 and np.allclose(sums, 1, atol=1e-2)):

@@ -106,6 +106,7 @@ def not_probabilities(name, values):
 
 
 def _check_classes(name, shape, count=None):
+    """Checks the shape of logits; see `logits`."""
     expected = "return logits of the shape (batch, num_classes)"
     received = Described(f"outputs of the shape {tuple(shape)}")
     if getattr(shape, "rank", len(shape)) != 2:

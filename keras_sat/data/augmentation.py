@@ -174,11 +174,13 @@ class Augmentation:
         def gray(image):
             return tf.reduce_sum(image * GRAY, -1, keepdims=True)
 
+        # The sorted order of random numbers is a random order.
         order = tf.argsort(tf.random.stateless_uniform([4], seeds[2]))
         for position in range(4):
             image = tf.switch_case(
                 order[position],
                 [
+                    # `x=image` keeps the image of this round.
                     lambda x=image: x * by[0],
                     lambda x=image: blend(x, tf.reduce_mean(gray(x)), by[1]),
                     lambda x=image: blend(x, gray(x), by[2]),
@@ -210,6 +212,7 @@ class Augmentation:
 
         def mix(images, labels, seed):
             seeds = tf.random.split(seed, 2)
+            # Mixed images have the mixed probabilities as labels.
             labels = tf.one_hot(labels, num_classes)
             images = tf.cast(images, tf.float32)
             which = tf.random.stateless_uniform(
@@ -225,6 +228,7 @@ class Augmentation:
 
 
 def _check_pair(name, pair):
+    """Checks that `pair` is two numbers > 0, the lower one first."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         checks.refuse(name, "be a pair of numbers", pair, error=TypeError)
     checks.real(name, pair[0], above=0)

@@ -167,9 +167,11 @@ def batches_of(source, options):
     """
     if options.training:
         check_batch_size(options.batch_size, source.size)
+    # A variable, so that callbacks can set it when training is resumed.
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
     skipped = set()
     examples, read = _ordered(source, options, epoch)
+    # Before decoding, so that a worker decodes its own images only.
     examples, batch_size = _share(examples, options)
     full, rest = divmod(int(examples.cardinality()), batch_size)
     num_batches = full + (rest > 0 and not options.training)
@@ -213,6 +215,7 @@ def _ordered(source, options, epoch):
         to the encoded image.
     """
     examples, read = source.examples, source.read
+    # Encoded images are cached, not decoded ones, which take more memory.
     if options.cache:
         cached = _cached(source, options.cache)
         examples, read = (lambda seed: cached), tf.identity
@@ -294,6 +297,8 @@ def _decoded(examples, read, batch_size, options, skipped):
         if skips
         else corrupt_images.raise_error,
         batch_size,
+        # A last batch with fewer images than replicas would make the batch
+        # statistics of a replica without images NaN.
         drop_remainder=options.training and not skips,
     )
     if skips:
@@ -326,6 +331,8 @@ def _training_view(options):
         Function from an encoded image and a seed `(2,)` to a uint8 image
         `(image_size, image_size, 3)`.
     """
+    # Here and not in the model, where Keras's layers for augmentation would
+    # turn XLA off.
     size, augmentation = options.image_size, options.augmentation
     resize = preprocessing.RESIZINGS[options.resizing]
     change_colors = augmentation.color_function()

@@ -16,6 +16,7 @@ class _SeedsFromTensor(keras.random.SeedGenerator):
         self.seed = seed
 
     def next(self, ordered=True):
+        # Keras asks for each seed once, so each is split off from the last one.
         self.seed, seed = tf.unstack(tf.random.split(self.seed))
         return tf.bitcast(tf.cast(seed, tf.int32), tf.uint32)
 
@@ -97,6 +98,7 @@ class RandAugment:
                 [], which, 0, len(self.changes), tf.int32
             )
             branches = [
+                # Only the branch that is drawn is computed.
                 lambda c=change, x=image, s=seed: tf.clip_by_value(
                     c(x, s), 0.0, 255.0
                 )

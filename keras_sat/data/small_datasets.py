@@ -57,6 +57,7 @@ def digits(batch_size=64, image_size=32):
     bunch = load_digits()
     images = (bunch.images[..., None] / 16.0).astype("float32")
     labels = bunch.target.astype("int32")
+    # Every fifth image of the images sorted by class.
     by_class = np.argsort(labels, kind="stable")
     is_test = np.zeros(len(labels), bool)
     is_test[by_class[::5]] = True
@@ -134,6 +135,7 @@ def cifar10(batch_size=128, data_dir=None, augment=True, download=True):
         cache=True,
         **options,
     )
+    # Without the margin that the evaluation on ImageNet cuts off.
     test = pipeline.load("cifar10", "test", crop_padding=0, **options)
     return tuple(
         ds.map(_to_unit_range).prefetch(tf.data.AUTOTUNE)

@@ -74,6 +74,7 @@ def from_folder(directory, class_names=None):
         images = _images(os.path.join(directory, name))
         paths += images
         labels += [label] * len(images)
+    # A path is the name and the payload.
     dataset = tf.data.Dataset.from_tensor_slices(
         (paths, paths, np.array(labels, np.int64))
     )
@@ -191,6 +192,7 @@ def from_tfds(name, split, data_dir=None):
         dataset = builder.as_dataset(
             split=split,
             shuffle_files=seed is not None,
+            # The pipeline decodes, and no more than the crop.
             decoders={image: tfds.decode.SkipDecoding()},
             read_config=config,
         )
@@ -201,7 +203,7 @@ def from_tfds(name, split, data_dir=None):
     try:
         size = int(examples(None).cardinality())
     except AssertionError as error:
-        # Raised by tfds if the data is not prepared.
+        # This is how tfds says that the data is not prepared.
         _refuse_unprepared(name, builder, error)
     except (KeyError, ValueError) as error:
         _refuse_split(split, builder, error)
@@ -215,6 +217,7 @@ def from_tfds(name, split, data_dir=None):
 
 
 def _builder(tfds, name, data_dir):
+    """Returns the builder of a dataset of tensorflow-datasets."""
     if not isinstance(name, str):
         checks.refuse("name", "be a str", name, error=TypeError)
     if data_dir is not None and not os.path.isdir(data_dir):
@@ -247,12 +250,14 @@ def _feature_names(tfds, name, builder):
 
 
 def _refuse_split(split, builder, error):
+    """Raises an error that lists the splits of a dataset."""
     known = sorted(builder.info.splits)
     expected = f"be one of {known}, or a part of one like '{known[0]}[:100]'"
     _refuse_because_of(error, "split", expected, split)
 
 
 def _refuse_unprepared(name, builder, error):
+    """Raises an error that says how to prepare a dataset."""
     where = os.path.dirname(os.fspath(builder.data_dir))
     fix = f"tfds.builder({name!r}).download_and_prepare()"
     if name == "imagenet2012":

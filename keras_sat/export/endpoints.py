@@ -45,6 +45,7 @@ class Endpoints:
         """
         spec, shape = tf.TensorSpec, (None, *self.image_shape)
         signatures = {
+            # The name that Keras's own exports have.
             "serve": (self.serve, spec(shape, name="images")),
             "serving_default": (self.serve_floats, spec(shape, name="images")),
             "serve_uint8": (self.serve_uint8, spec(shape, tf.uint8, "images")),
@@ -122,6 +123,7 @@ class Endpoints:
         return batch.take(1).get_single_element()
 
     def _of_right_shape(self, images):
+        """Returns the images, or ends the request if their shape is wrong."""
         # Servers do not check the shape of what they pass on.
         return tf.ensure_shape(images, (None, *self.image_shape))
 
@@ -139,7 +141,8 @@ class Endpoints:
             bounds = tf.reduce_min(images), tf.reduce_max(images)
             return tf.debugging.Assert(False, [message, *bounds])
 
-        # NaN is neither less nor greater, so it is not inside.
+        # NaN is neither less nor greater, so it is not inside. The numbers of
+        # the message are computed only if there is an error.
         return tf.cond(tf.reduce_all(inside), tf.no_op, refuse)
 
     def _logits_of(self, images):

@@ -123,6 +123,7 @@ def other_format(model, path, format, *, moving_averages=True, **kwargs):
         checks.refuse("path", "be a file", path)
     network = checks.network_of(model)
     image_shape, _ = checks.classifier("model", network)
+    # Keras writes to the file itself, so it gets a folder of its own.
     with files.alone("path", path), unfinished_folder(path) as folder:
         # Keras refuses models that were loaded and not called yet.
         network(keras.KerasTensor((None, *image_shape)))

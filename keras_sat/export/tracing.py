@@ -65,6 +65,7 @@ def _check_operations(function):
 
 
 def _is_foreign(operation):
+    """Tells if an operation needs Python or XLA."""
     return operation in PYTHON_OPERATIONS or operation.startswith("Xla")
 
 
@@ -83,6 +84,7 @@ def _split_groups(network):
         and layer.groups > 1
         and layer.data_format == "channels_last"
     ]
+    # An attribute of the object comes before the method of its class.
     for layer in grouped:
         vars(layer)["convolution_op"] = functools.partial(_convolve, layer)
     try:

@@ -81,6 +81,7 @@ def activation_sites(model):
 
 
 def _walk(model, path):
+    """Yields the activations of a model; see `activation_sites`."""
     patterns = hard_patterns(model)
     for part in graphs.parts(model):
         where = f"{path}{part.name}"
@@ -153,6 +154,7 @@ def inner_sites(layer):
         if name_of(owner):
             continue
         for attribute, value in sorted(vars(owner).items()):
+            # A `WithActivations` keeps the new activation in a private one.
             if not attribute.startswith("_") and name_of(value):
                 yield owner, attribute
 
@@ -171,6 +173,7 @@ def hard_patterns(model):
         last operation it is, or to `None` if other operations follow.
     """
     found = {}
+    # Such a pattern needs several inputs, or operations instead of layers.
     if isinstance(model, keras.Sequential):
         return found
     for operation in model.operations:
@@ -248,6 +251,7 @@ def policy(part):
 
 
 def _node(operation):
+    """Returns the node of the first call of an operation, or `None`."""
     nodes = getattr(operation, "_inbound_nodes", None)
     return nodes[0] if nodes else None
 
@@ -263,9 +267,11 @@ def _outputs(operation):
 
 
 def _origin(tensor):
+    """Returns the operation that made a symbolic tensor."""
     return tensor._keras_history.operation
 
 
 def _constants(operation):
+    """Returns the numbers among the arguments of an operation."""
     values = keras.tree.flatten(_node(operation).arguments.args)
     return [value for value in values if isinstance(value, int | float)]

@@ -30,6 +30,7 @@ class GroupedConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         """See `keras.layers.Conv2D.convolution_op`."""
+        # Accelerators have kernels for groups.
         if distribution.has_accelerator():
             padding = self.padding.upper()
             return tf.nn.conv2d(inputs, kernel, self.strides, padding)

@@ -150,6 +150,7 @@ def scaled_efficientnet(
     x = blocks.average_pool(x, "pool")
     if dropout > 0:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
+    # The initializer of the official code.
     limit = num_classes**-0.5
     initializer = keras.initializers.RandomUniform(-limit, limit)
     return network.classifier(images, x, initializer)

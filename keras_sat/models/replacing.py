@@ -89,6 +89,8 @@ class ActivationReplacer:
                 layers += [copy.layer, *copy.following]
             result = keras.Sequential(layers, name=model.name)
         else:
+            # Keras would copy nested models without a call of the function for
+            # the layers in them, and their ReLUs would stay: `_copy_nested`.
             patterns = activation_places.hard_patterns(model)
             result = keras.models.clone_model(
                 model,
@@ -202,9 +204,11 @@ class ActivationReplacer:
             return Copy(part, copy_part(part))
         if isinstance(part, graphs.ACTIVATION_LAST):
             return self._copy_with_activation_after(part, where, inside[0])
+        # The activation is somewhere inside, where no argument reaches it.
         return self._wrapped(part, where)
 
     def _copy_without_activation(self, part):
+        """Copies a part at the end of the model, without the softmax in it."""
         if isinstance(part, graphs.ACTIVATION_LAST):
             return Copy(part, copy_part(part, {"activation": "linear"}))
         identity = keras.layers.Identity(name=part.name, dtype=policy(part))
@@ -261,6 +265,7 @@ class ActivationReplacer:
         return Copy(part, layer, wraps=True)
 
     def _note(self, where, old):
+        """Records a replaced activation, for the report."""
         new = activations.get(self.activation)
         name = name_of(new) or getattr(new, "__name__", repr(new))
         self.replaced.append((where, old, name))

@@ -255,6 +255,8 @@ class ResidualBuilder(blocks.NetworkBuilder):
         return self.normalize(y, f"{name}_conv2", last=True)
 
     def _bottleneck_branch(self, x, channels, strides, name):
+        # The strides are in the 3x3 convolution, like in PyTorch; in the paper,
+        # they are in the first one.
         width = self._width(channels)
         y = self.padded_conv(x, width, 1, f"{name}_conv1")
         y = self.normalize_and_activate(y, f"{name}_conv1")

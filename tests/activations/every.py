@@ -25,7 +25,7 @@ def activation(name):
 
 
 def derivatives(function, x):
-    """Value, first and second derivative at each point."""
+    """Returns value, first and second derivative at each point."""
     x = tf.convert_to_tensor(x)
     with tf.GradientTape() as outer:
         outer.watch(x)

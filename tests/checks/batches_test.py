@@ -1,3 +1,5 @@
+"""Tests of the checks of images and labels."""
+
 import ml_dtypes
 import numpy as np
 from absl.testing import parameterized

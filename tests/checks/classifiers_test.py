@@ -1,4 +1,4 @@
-"""What a network must be, at each entrance that takes one."""
+"""Tests of the networks that public functions accept and refuse."""
 
 import keras
 import numpy as np
@@ -119,7 +119,7 @@ ATTACKED = {
 
 class EntrancesTest(TestCase):
     def entrances(self):
-        """Functions of a network, by their names."""
+        """Returns functions of a network by their names."""
         path = f"{self.get_temp_dir()}/network"
         return ATTACKED | {
             "SATModel": keras_sat.SATModel,
@@ -251,7 +251,7 @@ class EntrancesTest(TestCase):
 
 
 class Remote:
-    """A classifier that answers in arrays, and wants them."""
+    """A classifier that takes and returns NumPy arrays."""
 
     def __init__(self, size=48):
         self.weights = np.random.default_rng(0).normal(size=(size, 5))

@@ -15,7 +15,7 @@ GOOD = np.full((4, 8, 8, 3), 0.5, "float32"), np.arange(4)
 
 
 class Batches(keras.utils.PyDataset):
-    """Given batches."""
+    """A `PyDataset` of given batches."""
 
     def __init__(self, batches):
         super().__init__()
@@ -34,7 +34,7 @@ class Batches(keras.utils.PyDataset):
 
 
 def as_dataset(batches):
-    """A `tf.data.Dataset` of batches that are alike."""
+    """Returns a `tf.data.Dataset` of batches of the same shape."""
     parts = zip(*batches, strict=True)
     stacked = tuple(np.stack(part) for part in parts)
     return tf.data.Dataset.from_tensor_slices(stacked)
@@ -48,7 +48,7 @@ FORMS = {"dataset": as_dataset, "generator": as_generator, "py": Batches}
 
 
 def faulty(fault):
-    """Three batches, the last of which has a fault."""
+    """Returns three batches, the last of which has a fault."""
     images, labels = (part.copy() for part in GOOD)
     if fault == "images":
         images[-1] = np.nan

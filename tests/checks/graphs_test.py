@@ -14,7 +14,7 @@ from tests.test_case import TestCase
 class GraphsTest(TestCase):
     def test_a_call_of_its_own_makes_a_model_no_graph(self):
         class Named(keras.Model):
-            """Functional: it has no `call` of its own."""
+            """A functional model, without a `call` of its own."""
 
         class Doubled(keras.Sequential):
             def call(self, x):

@@ -19,7 +19,7 @@ def batch(size=4):
 
 
 def network(end, **options):
-    """Flattened images, and what comes at the end."""
+    """Builds a network of flattened images with a given end."""
     inputs = keras.Input(SHAPE, **options)
     return keras.Model(inputs, end(layers.Flatten()(inputs)))
 
@@ -30,7 +30,7 @@ def dense(activation=None, units=5, **options):
 
 @keras.saving.register_keras_serializable("tests")
 class Subclassed(keras.Model):
-    """A network that Keras knows no shapes of."""
+    """A network without a graph, so that Keras does not know its shapes."""
 
     def __init__(self, activation=None, units=5, **kwargs):
         super().__init__(**kwargs)

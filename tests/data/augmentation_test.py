@@ -15,7 +15,7 @@ from tests.test_case import TestCase
 
 class ColorsTest(TestCase):
     def change(self, image, count, **options):
-        """The image, changed with many seeds."""
+        """Changes an image with many seeds."""
         image = tf.cast(image, tf.float32)
         change = tf.function(data.Augmentation(**options).color_function())
         return np.stack([change(image, seed) for seed in seeds(count)])
@@ -90,7 +90,7 @@ class ColorsTest(TestCase):
 
 class MixingTest(TestCase):
     def mix(self, seed=0, count=64, **options):
-        """Mixed images of one level per class, and their labels."""
+        """Returns mixed images of one level per class, and their labels."""
         labels = np.arange(count) % 5
         images = np.ones((count, 32, 32, 3)) * 50 * labels[:, None, None, None]
         function = data.Augmentation(**options).batch_function(5)

@@ -13,7 +13,7 @@ from tests.data.folders import collect
 
 class CorruptImagesTest(GrayFolder):
     def damaged(self, kind):
-        """The bytes of what is not an image although its name says so."""
+        """Returns the bytes of a file that is not a whole image."""
         whole = photographs.encoded(photographs.photograph(0, 60, 80))
         header = bytearray(whole)
         header[150:400] = bytes(250)

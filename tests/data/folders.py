@@ -15,7 +15,7 @@ STEP = 10
 
 
 def collect(dataset):
-    """All images and all labels of a dataset, in its order."""
+    """Returns all images and all labels of a dataset, in its order."""
     images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(labels)
 
@@ -34,7 +34,7 @@ def without(package):
 
 class Temporary(TestCase):
     def folder(self):
-        """A new folder that goes with the test."""
+        """Returns a new folder, which is removed after the test."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         return pathlib.Path(folder.name)
@@ -60,5 +60,5 @@ class GrayFolder(Temporary):
         return data.image_folder(self.root, **options)
 
     def numbers(self, dataset):
-        """The numbers of the images in their order."""
+        """Returns the numbers of the images in their order."""
         return [int(image[0, 0, 0]) // STEP for image in collect(dataset)[0]]

@@ -218,7 +218,7 @@ class LoadTest(Temporary):
         self.assertTrue(np.isfinite(model.history.history["val_loss"][0]))
 
     def check_pixels(self, root, images):
-        """That images are those that tfds decodes, but for the resize."""
+        """Checks that images are those of tfds, but for the resize."""
         builder = photographs.ImagenetLayout(data_dir=root)
         expected = [
             evaluation_view.center_crop_and_resize(example["image"], 8, 8)
@@ -311,7 +311,7 @@ class KerasTest(Temporary):
         self.use_deterministic_ops()
 
         def train(directory, stop=None):
-            """The weights after three epochs, or until a kill at a step."""
+            """Returns the weights after three epochs, or a kill at a step."""
             keras.utils.set_random_seed(0)
             dataset = data.image_folder(
                 folder, training=True, batch_size=4, image_size=8

@@ -10,7 +10,7 @@ from tests.test_case import TestCase
 
 
 def seeds(count):
-    """Seeds as tensors `(2,)`."""
+    """Returns seeds as tensors `(2,)`."""
     return [tf.constant([7, i], tf.int64) for i in range(count)]
 
 

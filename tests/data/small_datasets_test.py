@@ -1,4 +1,4 @@
-"""Tests of the small datasets, on made-up images where they are not here."""
+"""Tests of the small datasets; CIFAR-10 is replaced by made-up images."""
 
 import keras
 import numpy as np
@@ -93,7 +93,7 @@ class DigitsTest(TestCase):
 
 class CIFAR10Test(TestCase):
     def load(self, seed=0, **kwargs):
-        """The datasets, with 40 made-up images in each half."""
+        """Returns the datasets, with 40 made-up images in each half."""
 
         def images(builder, *args, **kwargs):
             generator = np.random.default_rng(0)
@@ -110,7 +110,7 @@ class CIFAR10Test(TestCase):
             return data.cifar10(batch_size=16, **kwargs)
 
     def find_crops(self, augmented, original):
-        """For each image, the offsets and flip that make it, or `None`."""
+        """Returns the offsets and the flip that make each image, or `None`."""
         crops = []
         for image in augmented:
             matches = []

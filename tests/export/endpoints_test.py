@@ -277,7 +277,7 @@ class BadInputTest(ExportTest):
 
 
 class RequestTest(ExportTest):
-    """Runs the blocks of the guide that write requests, and reads those."""
+    """Runs the code of the guide that writes requests, and answers them."""
 
     def setUp(self):
         super().setUp()

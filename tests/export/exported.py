@@ -1,4 +1,4 @@
-"""A model, exported, and its answers: what the tests of exports share."""
+"""Test case with a model to be exported."""
 
 import os
 import tempfile

@@ -13,7 +13,7 @@ from tests.export.exported import ExportTest
 
 
 def graphs(path):
-    """All operations of a SavedModel, and the attributes of its functions."""
+    """Returns the operations of a SavedModel, and attributes of functions."""
     proto = saved_model_pb2.SavedModel()
     proto.ParseFromString((pathlib.Path(path) / "saved_model.pb").read_bytes())
     graph = proto.meta_graphs[0].graph_def

@@ -66,7 +66,7 @@ class SharedArgumentsTest(TestCase):
 
 
 class ImageFormatTest(TestCase):
-    """Keras's setting for images says nothing about these networks."""
+    """Tests that networks do not depend on a setting of Keras for images."""
 
     @parameterized.parameters(
         ("resnet18", {"stem": "small"}),

@@ -263,10 +263,10 @@ class TwiceTest(TestCase):
 
 
 class TwinTest(TestCase):
-    """A converted twin as what the attack differentiates."""
+    """Tests of a converted twin that only the attack differentiates."""
 
     def build(self):
-        """Its layers change their order if activations come in between."""
+        """Builds a network whose converted twin has another order of layers."""
         inputs = keras.Input((8, 8, 3))
         left = layers.Conv2D(4, 1, activation="relu", name="left")(inputs)
         left = layers.Conv2D(4, 1, activation="relu", name="left2")(left)

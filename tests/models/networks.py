@@ -1,4 +1,4 @@
-"""Networks with activations in every place that there is."""
+"""Networks with activations in every possible place."""
 
 import contextlib
 import warnings
@@ -29,7 +29,7 @@ def images(size=8, number=2):
 
 
 def mixed():
-    """Nested, branching, with a shared layer and plain operations."""
+    """Builds a nested, branching network with a shared layer and operations."""
     inner = keras.Sequential(
         [
             keras.Input((8, 8, 4)),
@@ -68,7 +68,7 @@ def hard(x):
 
 
 def mobile():
-    """Hard swishes and gates made of parts, as in MobileNetV3."""
+    """Builds hard swishes and gates of several operations, like MobileNetV3."""
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, name="conv")(inputs)
     x = layers.Multiply(name="layer")([x, hard(x)])
@@ -101,7 +101,7 @@ def with_block():
 
 
 def wrapped():
-    """Layers that contain others, of Keras and of a user."""
+    """Builds a network with layers that contain other layers."""
     inputs = keras.Input((8, 8, 3))
     x = layers.TimeDistributed(layers.Dense(4, activation="relu"))(inputs)
     x = layers.TimeDistributed(layers.ReLU())(x)
@@ -112,7 +112,7 @@ def wrapped():
 
 
 def in_policy(policy):
-    """Each way to write an activation, in layers of a dtype policy."""
+    """Returns a builder with every kind of activation in a dtype policy."""
 
     def build():
         same = {"dtype": policy}
@@ -163,7 +163,7 @@ class Normalized(layers.Layer):
 
 
 def relus(model):
-    """The non-smooth activations in the graph that TensorFlow runs."""
+    """Lists the non-smooth activations in the graph that TensorFlow runs."""
     shape = model.inputs[0].shape[1:]
     shape = [size or 32 for size in shape]
     function = tf.function(lambda x: model(x, training=False))
@@ -177,5 +177,5 @@ def relus(model):
 
 
 def sites_of(model, names=activation_places.NON_SMOOTH):
-    """The places of a model with one of some activations."""
+    """Lists the places of a model with one of some activations."""
     return [site for site in activation_sites(model) if site[1] in names]

@@ -1,4 +1,4 @@
-"""Tests of what becomes of dtypes and normalizations in a copy."""
+"""Tests of dtypes and normalizations in converted models."""
 
 import keras
 import pytest

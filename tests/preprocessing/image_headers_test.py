@@ -15,7 +15,7 @@ HEIGHT, WIDTH = 37, 301
 
 
 def encoded(format, frames=1, **options):
-    """A file of noise."""
+    """Returns an encoded image of noise."""
     generator = np.random.default_rng(0)
     images = [
         Image.fromarray(

@@ -1,4 +1,4 @@
-"""Tests of the bicubic kernels, by what defines a resize."""
+"""Tests of the bicubic kernels."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Tests of what every recipe does."""
+"""Tests of recipes in general."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from tests.test_case import TestCase
 
 
 class WeightDecayTest(TestCase):
-    """On networks with every kind of variable that there is."""
+    """Tests of weight decay on networks with every kind of variable."""
 
     def networks(self):
         yield keras_sat.models.residual_network(
@@ -34,7 +34,7 @@ class WeightDecayTest(TestCase):
         )
 
     def kernels(self, network):
-        """Paths of what convolutions and dense layers multiply with."""
+        """Returns the paths of the kernels of a network."""
         kinds = (
             keras.layers.Conv2D,
             keras.layers.DepthwiseConv2D,

@@ -1,4 +1,4 @@
-"""What the tests of recipes check: values by hand, for 100 steps an epoch."""
+"""Test case of recipes: values by hand, for 100 steps in an epoch."""
 
 import tensorflow as tf
 

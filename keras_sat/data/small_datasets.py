@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import extras
+from keras_sat.data import image_datasets
 from keras_sat.data import pipeline
 from keras_sat.data import sources
 from keras_sat.data.augmentation import Augmentation
@@ -125,7 +126,7 @@ def cifar10(batch_size=128, data_dir=None, augment=True, download=True):
         "batch_size": batch_size,
         "image_size": 32,
     }
-    train = pipeline.load(
+    train = image_datasets.load(
         "cifar10",
         "train",
         training=True,
@@ -136,7 +137,7 @@ def cifar10(batch_size=128, data_dir=None, augment=True, download=True):
         **options,
     )
     # Without the margin that the evaluation on ImageNet cuts off.
-    test = pipeline.load("cifar10", "test", crop_padding=0, **options)
+    test = image_datasets.load("cifar10", "test", crop_padding=0, **options)
     return tuple(
         ds.map(_to_unit_range).prefetch(tf.data.AUTOTUNE)
         for ds in (train, test)

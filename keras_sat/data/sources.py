@@ -45,7 +45,7 @@ def from_folder(directory, class_names=None):
 
     Args:
         directory: str or path-like.
-        class_names: see `pipeline.image_folder`.
+        class_names: see `image_datasets.image_folder`.
 
     Returns:
         `Source`.
@@ -148,7 +148,7 @@ def prepare_tfds(name, data_dir=None):
 
     Args:
         name: str. For example `"cifar10"`.
-        data_dir: str or path-like. See `pipeline.load`.
+        data_dir: str or path-like. See `image_datasets.load`.
 
     Raises:
         ImportError: If tensorflow-datasets is missing.
@@ -163,9 +163,9 @@ def from_tfds(name, split, data_dir=None):
     """Returns a split of a dataset that tensorflow-datasets has prepared.
 
     Args:
-        name: str. See `pipeline.load`.
-        split: str. See `pipeline.load`.
-        data_dir: str or path-like. See `pipeline.load`.
+        name: str. See `image_datasets.load`.
+        split: str. See `image_datasets.load`.
+        data_dir: str or path-like. See `image_datasets.load`.
 
     Returns:
         `Source`.

@@ -52,7 +52,7 @@ def load_classifier(path, custom_objects=None, safe_mode=True):
     _check_file("be a `.keras` file or the folder of a SavedModel", path)
     model = _loaded(path, custom_objects, safe_mode, compile=False)
     try:
-        checks.classifier("model", checks.classifiers.network(model))
+        checks.classifier("model", checks.network_of(model))
     except (TypeError, ValueError) as error:
         checks.refuse(
             "path",

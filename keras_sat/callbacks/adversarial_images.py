@@ -131,7 +131,7 @@ def _first_batches(dataset, count):
     """
     batches, size = [], 0
     for batch in dataset:
-        images, labels, _ = datasets.parts(batch)
+        images, labels, _ = datasets.unpack_batch(batch)
         batches.append((np.asarray(images), np.asarray(labels)))
         size += len(batches[-1][0])
         if size >= count:

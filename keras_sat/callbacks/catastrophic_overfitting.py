@@ -5,7 +5,7 @@ from absl import logging
 
 from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
-from keras_sat.checks.datasets import Watch
+from keras_sat.checks.datasets import BatchGuard
 from keras_sat.evaluation import overfitting
 
 
@@ -49,7 +49,9 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Checks that the images are for this model."""
-        Watch(self.model.expected_batches()).data(self.dataset, name="dataset")
+        BatchGuard(self.model.expected_batches()).checked(
+            self.dataset, name="dataset"
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         """Attacks with one step and with ten, and compares the accuracies."""

@@ -4,8 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sat import checks
-from keras_sat.checks import classifiers
-from keras_sat.checks.batches import expected_by
+from keras_sat.checks.batches import batch_spec
 from keras_sat.distribution import current_strategy
 from keras_sat.distribution import xla
 from keras_sat.predictions.inference import inference
@@ -33,7 +32,7 @@ class EvaluatedModel:
     """
 
     def __init__(self, model, value_range=None, jit_compile="auto"):
-        classifiers.attackable("model", model)
+        checks.attackable("model", model)
         if value_range is None:
             value_range = getattr(model, "value_range", (0.0, 1.0))
         checks.value_range(value_range)
@@ -42,9 +41,7 @@ class EvaluatedModel:
         self.strategy = current_strategy(model)
         self.jit_compile = jit_compile
         self.uses_xla = xla.wanted(jit_compile, model)
-        self.expected_batches = expected_by(
-            model, self.value_range, slack=SLACK
-        )
+        self.expected_batches = batch_spec(model, self.value_range, slack=SLACK)
         self.predict = inference(model)
         self._logits = tf.function(self.predict, autograph=False)
 
@@ -62,7 +59,7 @@ class EvaluatedModel:
             spec = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
             function = self._logits.get_concrete_function(spec)
             logits = np.asarray(function(tf.convert_to_tensor(images)))
-        classifiers.logits("model", logits, len(images))
+        checks.logits("model", logits, len(images))
         return logits
 
     def is_right(self, images, labels):

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sat.attacks import losses
-from keras_sat.checks import graphs
+from keras_sat.checks import endings
 from keras_sat.evaluation import overfitting
 from keras_sat.evaluation.explanations import explained
 
@@ -89,7 +89,7 @@ def _probabilities_as_logits(experiments):
     outputs = np.concatenate(
         [experiments.outputs(), experiments.predict(noise)]
     )
-    if not graphs.are_probabilities(outputs):
+    if not endings.are_probabilities(outputs):
         return None
     return explained(
         "probabilities_as_logits", "The outputs sum to 1 for every image."

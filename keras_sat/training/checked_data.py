@@ -5,9 +5,9 @@ import contextlib
 import tensorflow as tf
 
 from keras_sat import checks
-from keras_sat.checks.batches import expected_by
-from keras_sat.checks.datasets import Watch
-from keras_sat.checks.datasets import parts
+from keras_sat.checks.batches import batch_spec
+from keras_sat.checks.datasets import BatchGuard
+from keras_sat.checks.datasets import unpack_batch
 from keras_sat.predictions.inference import inference
 from keras_sat.preprocessing.value_range import to_float
 
@@ -27,9 +27,9 @@ class CheckedData:
             labelled: bool. Whether labels are needed. Defaults to `True`.
 
         Returns:
-            `checks.batches.Expected`.
+            `checks.batches.BatchSpec`.
         """
-        return expected_by(
+        return batch_spec(
             self.model,
             self.value_range,
             image_shape=self.image_shape,
@@ -42,7 +42,7 @@ class CheckedData:
         """Checks what a method is given, and names what is wrong with it.
 
         Args:
-            x: array of images, or what gives batches; see `Watch.data`.
+            x: array of images, or what gives batches; see `BatchGuard.checked`.
             y: array of labels, if `x` is an array.
             weights: array of sample weights, if `x` is an array.
             steps: int. How many batches are read. All of them if `None`.
@@ -56,10 +56,10 @@ class CheckedData:
             TypeError: If images or labels are of a kind that cannot be used.
             ValueError: If their shapes or values are wrong, or there are none.
         """
-        watch = self._watch(labelled)
-        x = watch.data(x, y, weights, steps)
-        self._check_outputs(watch.first_images)
-        with self._watched_by(watch):
+        guard = self._guard(labelled)
+        x = guard.checked(x, y, weights, steps)
+        self._check_outputs(guard.first_images)
+        with self._watched_by(guard):
             yield x
 
     @contextlib.contextmanager
@@ -70,12 +70,12 @@ class CheckedData:
             data: what gives batches, tuple of arrays, or `None`.
             steps: int. How many batches are read. All of them if `None`.
         """
-        watch = self._watch()
+        guard = self._guard()
         if isinstance(data, tuple | list):
-            watch.data(*parts(tuple(data)), steps=steps)
+            guard.checked(*unpack_batch(tuple(data)), steps=steps)
         elif data is not None:
-            data = watch.data(data, steps=steps, name="validation_data")
-        with self._watched_by(watch):
+            data = guard.checked(data, steps=steps, name="validation_data")
+        with self._watched_by(guard):
             yield data
 
     def make_train_function(self, force=False):
@@ -122,14 +122,14 @@ class CheckedData:
             return super().predict_on_batch(x)
 
     @contextlib.contextmanager
-    def _watched_by(self, watch):
+    def _watched_by(self, guard):
         """Raises what a guard has refused while data are read."""
-        self._watches.append(watch)
+        self._watches.append(guard)
         try:
-            with watch.in_words():
+            with guard.original_errors():
                 yield
         finally:
-            self._watches.remove(watch)
+            self._watches.remove(guard)
 
     def _not_ending_early(self, function):
         """Returns a step that takes no bad batch for the end of the data.
@@ -146,15 +146,17 @@ class CheckedData:
             try:
                 return function(iterator)
             except (tf.errors.OutOfRangeError, StopIteration):
-                for watch in self._watches:
-                    watch.raise_refused()
+                for guard in self._watches:
+                    guard.raise_refused()
                 raise
 
         return step
 
-    def _watch(self, labelled=True):
+    def _guard(self, labelled=True):
         """Returns a guard for data that enter a method."""
-        return Watch(self.expected_batches(labelled), self.check_every_batch)
+        return BatchGuard(
+            self.expected_batches(labelled), self.check_every_batch
+        )
 
     def _check_outputs(self, images):
         """Refuses a network that returns probabilities, once, by its outputs.
@@ -176,5 +178,5 @@ class CheckedData:
         if self._jit_compile_asked is True:
             # It may be that nothing else can compute in this precision.
             predict = self.with_xla(predict)
-        checks.classifiers.outputs("model", predict(images))
+        checks.not_probabilities("model", predict(images))
         self._outputs_checked = True

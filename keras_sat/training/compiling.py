@@ -70,8 +70,8 @@ class Compiling:
         if optimizer == "auto":
             optimizer = self._default_optimizer()
         loss = _loss_of_logits(loss)
-        checks.of_logits("metrics", metrics)
-        checks.of_logits("weighted_metrics", kwargs.get("weighted_metrics"))
+        checks.takes_logits("metrics", metrics)
+        checks.takes_logits("weighted_metrics", kwargs.get("weighted_metrics"))
         _check_schedule(attack_schedule)
         # Nothing is changed before all arguments are checked.
         self.weight_decay = weight_decay
@@ -124,7 +124,7 @@ def _loss_of_logits(loss):
     """Returns a loss, the default or a checked one."""
     if loss == "auto":
         return CrossEntropy(label_smoothing=LABEL_SMOOTHING)
-    checks.of_logits("loss", loss)
+    checks.takes_logits("loss", loss)
     if isinstance(loss, dict) and "class_name" in loss:
         # Keras would take the keys of the dict for the names of outputs.
         return keras.losses.get(loss)

@@ -113,7 +113,7 @@ class SATModel(Compiling, CheckedData, Saving, ReplicatedModel):
         if value_range is None:
             value_range = attack.value_range
         checks.value_range(value_range)
-        checks.classifiers.check_value_range(model, value_range)
+        checks.fits_value_range(model, value_range)
         if attack_model is not None:
             checks.classifier("attack_model", attack_model)
             share_weights(attack_model, model)

@@ -1,5 +1,6 @@
 """One machine to many: strategies, accelerators, and XLA."""
 
+from keras_sat.distribution.strategies import KINDS
 from keras_sat.distribution.strategies import current_strategy
 from keras_sat.distribution.strategies import has_accelerator
 from keras_sat.distribution.strategies import is_chief
@@ -9,6 +10,7 @@ from keras_sat.distribution.strategies import strategy
 from keras_sat.distribution.strategies import wait_for_workers
 
 __all__ = [
+    "KINDS",
     "current_strategy",
     "has_accelerator",
     "is_chief",

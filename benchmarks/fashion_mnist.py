@@ -1,10 +1,9 @@
-"""One attack alone on a public network with many dead units.
+"""Runs single attacks on a public network with many dead units.
 
 python -m benchmarks.fashion_mnist --attacks=fab-t --norm=l2 --epsilon=1.5
 
-The network and its images are those of
-`tests/fixtures/fashion_mnist_convex.md`,
-but the first 512 test images of Fashion-MNIST instead of 32.
+The network is that of `tests/fixtures/fashion_mnist_convex.md`. The images are
+the first 512 test images of Fashion-MNIST.
 """
 
 import time
@@ -15,7 +14,7 @@ from absl import app
 from absl import flags
 
 import keras_sat
-from tests.attacks import problems
+from benchmarks import convex_network
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("attacks", ["fab-t", "square"], "Names, each run alone.")
@@ -42,7 +41,7 @@ def data():
 
 def main(_):
     """Prints the accuracy under each attack."""
-    model, *_ = problems.fashion_network()
+    model = convex_network.build()
     for name in FLAGS.attacks:
         attack = name
         if name == "square":

@@ -17,19 +17,25 @@ import keras_sat
 from benchmarks import convex_network
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("attacks", ["fab-t", "square"], "Names, each run alone.")
+flags.DEFINE_list(
+    "attacks", ["fab-t", "square"], "Names of attacks, each run alone."
+)
 flags.DEFINE_string("norm", "l2", "Norm.")
-flags.DEFINE_float("epsilon", 1.5, "Radius: a fraction of the range.")
+flags.DEFINE_float("epsilon", 1.5, "Radius, as a fraction of the range.")
 flags.DEFINE_integer("count", 512, "Number of images.")
 flags.DEFINE_integer("seed", 0, "Seed.")
-flags.DEFINE_bool("rescale_schedule", False, "Of Square.")
+flags.DEFINE_bool(
+    "rescale_schedule", False, "Whether Square scales its schedule."
+)
 flags.DEFINE_string(
-    "images", None, "`.npz` file of `images` and `labels`; else downloaded."
+    "images",
+    None,
+    "`.npz` file of `images` and `labels`, instead of a download.",
 )
 
 
 def data():
-    """The images, uint8, and their labels."""
+    """Returns the images, uint8, and their labels."""
     if FLAGS.images:
         with np.load(FLAGS.images) as file:
             images, labels = file["images"], file["labels"]
@@ -40,7 +46,7 @@ def data():
 
 
 def main(_):
-    """Prints the accuracy under each attack."""
+    """Prints the accuracy that each attack leaves."""
     model = convex_network.build()
     for name in FLAGS.attacks:
         attack = name

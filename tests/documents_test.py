@@ -144,6 +144,32 @@ class PagesTest(TestCase):
         )
 
 
+class ContributingTest(TestCase):
+    """The lists of files to change, against what they are taken from."""
+
+    @parameterized.parameters(
+        ("an attack", "FAB"),
+        ("an objective", "TRADES"),
+        ("an activation", "mish"),
+        ("a model family", "wide_resnet"),
+    )
+    def test_the_example_is_in_each_file_of_its_list(self, what, name):
+        page = read("CONTRIBUTING.md")
+        section = page.split(f"## Add {what}\n")[1].split("\n## ")[0]
+        self.assertIn(f"`{name}`", section)
+        # The paths before the colon, and the text behind it.
+        steps = re.findall(
+            r"^- ((?:`\S+\.(?:py|md)`(?:, )?)+)(.*(?:\n  .*)*)", section, re.M
+        )
+        self.assertGreater(len(steps), 4)
+        for paths, text in steps:
+            for path in re.findall("`(.+?)`", paths):
+                with self.subTest(path):
+                    self.assertIn(name, read(path))
+                    for constant in re.findall("`([A-Z]{3,}[A-Z_]+)`", text):
+                        self.assertRegex(read(path), f"(?m)^{constant} = ")
+
+
 class ListsTest(TestCase):
     @parameterized.parameters("examples", "benchmarks")
     def test_each_program_has_its_line(self, folder):

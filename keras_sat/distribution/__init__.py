@@ -8,6 +8,7 @@ from keras_sat.distribution.strategies import on_any_worker
 from keras_sat.distribution.strategies import several_workers
 from keras_sat.distribution.strategies import strategy
 from keras_sat.distribution.strategies import wait_for_workers
+from keras_sat.distribution.xla import uses_xla
 
 __all__ = [
     "KINDS",
@@ -17,5 +18,6 @@ __all__ = [
     "on_any_worker",
     "several_workers",
     "strategy",
+    "uses_xla",
     "wait_for_workers",
 ]

@@ -152,8 +152,10 @@ class AttackTest(TestCase):
 
 
 class EvaluationTest(TestCase):
-    @parameterized.parameters("linf", "l2")
-    def test_alone_the_report_has_the_accuracy_of_the_closed_form(self, norm):
+    @parameterized.product(norm=["linf", "l2"], jit_compile=[False, True])
+    def test_alone_the_report_has_the_accuracy_of_the_closed_form(
+        self, norm, jit_compile
+    ):
         problem = Linear(2)
         epsilon = problem.epsilons(norm)[1]
         report = keras_sat.evaluate_robustness(
@@ -162,6 +164,8 @@ class EvaluationTest(TestCase):
             SteepestStep(norm=norm),
             epsilon,
             batch_size=20,
+            jit_compile=jit_compile,
+            diagnose=False,
             verbose=0,
         )
         self.assertEqual(report.attacks, ("SteepestStep",))

@@ -31,7 +31,7 @@ NAMES = {
         "has_known_format resize resize_and_center_crop resize_as_cv2 "
         "resize_plain to_uint8"
     ),
-    "export": "FORMAT METADATA other_format saved_model",
+    "export": "other_format saved_model",
     "distribution": (
         "KINDS current_strategy has_accelerator is_chief on_any_worker "
         "several_workers strategy uses_xla wait_for_workers"

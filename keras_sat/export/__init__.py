@@ -1,8 +1,6 @@
 """A trained classifier in the formats that servers and devices load."""
 
-from keras_sat.export.formats import FORMAT
-from keras_sat.export.formats import METADATA
 from keras_sat.export.formats import other_format
 from keras_sat.export.formats import saved_model
 
-__all__ = ["FORMAT", "METADATA", "other_format", "saved_model"]
+__all__ = ["other_format", "saved_model"]

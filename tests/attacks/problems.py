@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import convex_network
 from keras_sat.attacks import APGD
 from keras_sat.attacks import FAB
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
-from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 
 
@@ -129,33 +129,9 @@ def fashion_network():
         `keras.Model`, images `(32, 28, 28, 1)` in `[0, 1]`, int labels, and
         whether each image withstands the authors' FAB-T at L2 1.5.
     """
-    with np.load(FIXTURES / "fashion_mnist_convex.npz") as file:
+    model = convex_network.build()
+    with np.load(convex_network.PATH) as file:
         arrays = dict(file)
-    layers = keras.layers
-    convolutions = [
-        [
-            layers.ZeroPadding2D(1),
-            layers.Conv2D(filters, 4, strides=2, activation="relu"),
-        ]
-        for filters in (16, 32)
-    ]
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            *convolutions[0],
-            *convolutions[1],
-            layers.Permute((3, 1, 2)),
-            layers.Flatten(),
-            layers.Dense(100, activation="relu"),
-            layers.Dense(10),
-        ]
-    )
-    weights = []
-    for name in ("0", "2", "5", "7"):
-        kernel = arrays[f"{name}.weight"]
-        weights.append(np.transpose(kernel, [2, 3, 1, 0][-kernel.ndim :]))
-        weights.append(arrays[f"{name}.bias"])
-    model.set_weights(weights)
     images = arrays["images"].astype("float32") / 255
     np.testing.assert_allclose(model(images), arrays["logits"], atol=1e-4)
     return model, images, arrays["labels"], arrays["withstood"]

@@ -9,6 +9,9 @@ SHARED_FIELDS = {
     "steps": 10,
     "eval_step_size": 2 / 255,
     "eval_steps": 10,
+    # Validation sees the whole of an image. The margin of ImageNet would leave
+    # 16x16 pixels of it.
+    "crop_padding": 0,
     "augmentation": {"padding": 4},
 }
 

@@ -70,6 +70,8 @@ class Recipe(config.Config):
             0 in these epochs. Defaults to `0.0`.
         eval_step_size, eval_steps: the attack of validation, with the same
             radius. Default to `1 / 255` and `10`.
+        crop_padding: int >= 0. Pixels that validation cuts off as a margin; see
+            `data.image_folder`. Defaults to `32`.
         augmentation: dict. Arguments of `data.Augmentation`. Defaults to none:
             the random crop and the flip alone.
 
@@ -119,6 +121,7 @@ class Recipe(config.Config):
     step_size_warmup_epochs: float = 0.0
     eval_step_size: float = 1 / 255
     eval_steps: int = 10
+    crop_padding: int = 32
     augmentation: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
@@ -133,6 +136,7 @@ class Recipe(config.Config):
             "reference_batch_size",
         ):
             checks.integer(name, getattr(self, name))
+        checks.integer("crop_padding", self.crop_padding, least=0)
         checks.real("learning_rate", self.learning_rate, above=0)
         for name in (
             "warmup_epochs",
@@ -193,6 +197,7 @@ class Recipe(config.Config):
         return {
             "batch_size": self.batch_size,
             "image_size": self.image_size,
+            "crop_padding": self.crop_padding,
             "augmentation": Augmentation(**self.augmentation),
         }
 

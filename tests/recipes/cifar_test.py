@@ -1,5 +1,6 @@
 """Tests of the recipes for CIFAR-10, against values by hand."""
 
+import tensorflow_datasets as tfds
 from absl.testing import parameterized
 
 import keras_sat
@@ -44,6 +45,14 @@ class CIFAR10Test(ValuesTest):
         self.check_the_rest(
             recipe, steps, eval_step_size, smoothing, ema, clean_starts
         )
+
+    def test_validation_sees_whole_images(self):
+        options = recipes.cifar10().data_options
+        with tfds.testing.mock_data(num_examples=4):
+            dataset = keras_sat.data.load("cifar10", "test", **options)
+            originals = tfds.load("cifar10", split="test").as_numpy_iterator()
+            images, _ = next(iter(dataset))
+            self.assertAllEqual(images, [x["image"] for x in originals])
 
     def test_trades_is_the_objective_where_it_should_be(self):
         model = self.compiled(recipes.cifar10_trades_ema())

@@ -7,7 +7,7 @@ from absl.testing import parameterized
 
 import keras_sat
 from keras_sat.checks import outputs
-from keras_sat.evaluation import diagnostics
+from keras_sat.evaluation.experiments import Experiments
 from tests.checks.networks import PGD
 from tests.checks.networks import SHAPE
 from tests.checks.networks import batch
@@ -82,7 +82,7 @@ def evaluate(model):
 
 def diagnose(model):
     images, labels = batch()
-    diagnostics.Subject(
+    Experiments(
         predict=model,
         images=tf.constant(images),
         labels=tf.constant(labels, tf.int32),

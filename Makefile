@@ -45,7 +45,7 @@ format: .venv/installed-test
 extras-demo := digits,plots
 extras-test := test
 
-.venv/installed-%: setup.cfg setup.py constraints.txt | .venv/created
+.venv/installed-%: pyproject.toml setup.cfg setup.py constraints.txt | .venv/created
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt \
 		--editable '.[$(extras-$*)]'
 	touch $@

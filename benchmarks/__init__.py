@@ -1,1 +1,1 @@
-"""Programs that print tables; the tests run none of them."""
+"""Programs that measure and print tables; see README.md in this folder."""

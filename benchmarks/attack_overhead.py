@@ -1,12 +1,13 @@
-"""How much of an attack is the predictions and gradients that it asks for.
+"""Measures how much of an attack's time its predictions and gradients take.
 
 .venv-compare/bin/python -m benchmarks.attack_overhead
 
-APGD with 100 steps beside 101 gradients and nothing else, and Square with 500
-queries beside 501 predictions, in this package and in torchattacks, on the
-networks of `compare_autoattack.py`, whose header says what to install. The
-radius is so small that no image is broken: all are attacked to the end. The
-programs take turns; the table shows medians of rounds after the first.
+Compares APGD with 100 steps with 101 gradients alone, and Square with 500
+queries with 501 predictions alone, in this package and in torchattacks. The
+networks are those of `compare_autoattack.py`, whose first lines say what to
+install. The radius is so small that no image is broken: all are attacked to the
+end. The programs take turns; the table shows medians of all rounds but the
+first.
 """
 
 import statistics
@@ -28,15 +29,15 @@ QUERIES = 500
 EPSILON = 1e-5
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("images", 180, "Images that are attacked.")
+flags.DEFINE_integer("images", 180, "Number of images to attack.")
 
 
 def by_tensorflow(model, images, labels):
-    """Functions of no argument, by name: the attacks and their floors."""
+    """Returns functions without arguments: attacks, and what they ask for."""
     images, labels = tf.constant(images), tf.constant(labels)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    # Each depends on the one before, so that all are computed.
+    # Each step depends on the one before, so that none is left out.
     def gradients():
         x = images
         for _ in tf.range(STEPS + 1):
@@ -67,7 +68,7 @@ def by_tensorflow(model, images, labels):
 
 
 def by_torch(twin, images, labels):
-    """As `by_tensorflow`, for PyTorch and torchattacks."""
+    """Returns the same as `by_tensorflow`, for PyTorch and torchattacks."""
     images = compare.as_torch(images)
     labels = torch.from_numpy(labels).long().to(FLAGS.device)
 

@@ -1,4 +1,4 @@
-"""What it costs to check every batch, beside a step of training.
+"""Measures what it costs to check every batch, beside a step of training.
 
 python benchmarks/batch_checks.py
 python benchmarks/batch_checks.py --image_size=224 --batch_size=256 --steps=0
@@ -27,7 +27,7 @@ flags.DEFINE_integer("rounds", 5, "Rounds after the first, which compiles.")
 
 
 def milliseconds(clock, action, rounds):
-    """The median time of an action by a clock."""
+    """Returns the median time of an action by a clock, in milliseconds."""
     measured = []
     for _ in range(rounds):
         start = clock()

@@ -1,15 +1,15 @@
-"""AutoAttack of this package beside torchattacks: same weights, same images.
+"""Compares AutoAttack with torchattacks, on the same weights and images.
 
 python3 -m venv .venv-compare
 .venv-compare/bin/pip install -c constraints.txt -e '.[digits]'
 .venv-compare/bin/pip install torch==2.13.0 torchattacks==3.5.1
 .venv-compare/bin/python -m benchmarks.compare_autoattack
 
-Two networks are trained adversarially on the digits, in Keras, and their
-weights given to twins in PyTorch. Each attack alone, and then AutoAttack, is
-run on the whole test set by both, one right after the other. The attacks of
-torchattacks are given the settings of the standard version (its own
-`AutoAttack` makes 10 steps where the paper makes 100).
+Two networks are trained adversarially on the digits in Keras, and their weights
+are given to twins in PyTorch. Both libraries run each attack alone, and then
+AutoAttack, on the whole test set, one right after the other. The attacks of
+torchattacks get the settings of the standard version (its own `AutoAttack`
+makes 10 steps where the paper makes 100).
 """
 
 import time
@@ -42,7 +42,7 @@ flags.DEFINE_string("device", "cpu", "Where PyTorch computes, such as cuda.")
 flags.DEFINE_integer("batch_size", 180, "Images in a batch of this package.")
 flags.DEFINE_bool("jit_compile", False, "Whether this package uses XLA.")
 flags.DEFINE_list("attacks", list(ALONE), "Attacks to run alone.")
-flags.DEFINE_integer("rounds", 1, "How often AutoAttack is timed.")
+flags.DEFINE_integer("rounds", 1, "Number of times that AutoAttack is timed.")
 
 
 class FullSquare(torchattacks.Square):
@@ -54,12 +54,12 @@ class FullSquare(torchattacks.Square):
     """
 
     def random_int(self, low=0, high=1, shape=(1,)):
-        """An integer from `low` to `high`, both included."""
+        """Returns an integer from `low` to `high`, both included."""
         return super().random_int(low, high + 1, list(shape))
 
 
 def convnet():
-    """Two convolutions."""
+    """Returns a network with two convolutions."""
     inputs = keras.Input((FLAGS.image_size, FLAGS.image_size, 3))
     x = keras.layers.Rescaling(2.0, -1.0)(inputs)
     x = keras.layers.Conv2D(
@@ -74,7 +74,7 @@ def convnet():
 
 
 def resnet18():
-    """Eighteen layers, narrow enough for two cores."""
+    """Returns a ResNet-18 that is narrow enough for two cores."""
     return keras_sat.models.residual_network(
         repeats=(2, 2, 2, 2),
         filters=FLAGS.filters,
@@ -90,7 +90,7 @@ BUILDERS = {"convnet": convnet, "resnet18": resnet18}
 
 
 def as_torch(images):
-    """Images of Keras, as PyTorch takes them."""
+    """Returns images of Keras in the form that PyTorch takes."""
     images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return torch.from_numpy(images).to(FLAGS.device)
 
@@ -104,7 +104,7 @@ def set_up():
 
 
 def twin_of(name, model):
-    """The network in PyTorch, with the weights of `model`."""
+    """Returns the network in PyTorch, with the weights of `model`."""
     twin = torch_twins.ConvNet()
     if name == "resnet18":
         twin = torch_twins.ResNet18(FLAGS.filters)
@@ -112,7 +112,7 @@ def twin_of(name, model):
 
 
 def trained(name):
-    """A network after adversarial training, its twin and the test images."""
+    """Returns a trained network, its twin in PyTorch, and the test images."""
     keras.utils.set_random_seed(0)
     train_ds, test_ds = keras_sat.data.digits(64, FLAGS.image_size)
     model = BUILDERS[name]()
@@ -134,7 +134,7 @@ def trained(name):
 
 
 def peer(attack, twin, norm):
-    """The attack of torchattacks, with the settings of the standard version."""
+    """Returns an attack of torchattacks, with the standard settings."""
     common = {"norm": {"linf": "Linf", "l2": "L2"}[norm], "eps": EPSILONS[norm]}
     if attack == "apgd-ce":
         return torchattacks.APGD(twin, steps=100, loss="ce", **common)
@@ -151,7 +151,7 @@ def peer(attack, twin, norm):
 
 
 def by_peer(attack, twin, images, labels, norm):
-    """Robust accuracy by torchattacks, and seconds."""
+    """Returns robust accuracy by torchattacks, and seconds."""
     start = time.perf_counter()
     images = as_torch(images)
     labels = torch.from_numpy(labels).long().to(FLAGS.device)
@@ -159,7 +159,7 @@ def by_peer(attack, twin, images, labels, norm):
         right = twin(images).argmax(1) == labels
     clean, targets = images[right], labels[right]
     adversarial = peer(attack, twin, norm)(clean, targets)
-    # Judged alike: in the ball and in the range, else it does not count.
+    # Judged as in this package: projected into the ball and the range.
     delta = adversarial - clean
     radius = EPSILONS[norm]
     if norm == "linf":
@@ -174,7 +174,7 @@ def by_peer(attack, twin, images, labels, norm):
 
 
 def by_us(attack, model, images, labels, norm):
-    """Robust accuracy by this package, and seconds."""
+    """Returns robust accuracy by this package, and seconds."""
     start = time.perf_counter()
     report = keras_sat.evaluate_robustness(
         model,

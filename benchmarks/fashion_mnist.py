@@ -1,10 +1,9 @@
-"""One attack alone on a public network with many dead units.
+"""Runs single attacks on a public network with many dead units.
 
 python -m benchmarks.fashion_mnist --attacks=fab-t --norm=l2 --epsilon=1.5
 
-The network and its images are those of
-`tests/fixtures/fashion_mnist_convex.md`,
-but the first 512 test images of Fashion-MNIST instead of 32.
+The network is that of `tests/fixtures/fashion_mnist_convex.md`. The images are
+the first 512 test images of Fashion-MNIST.
 """
 
 import time
@@ -15,22 +14,28 @@ from absl import app
 from absl import flags
 
 import keras_sat
-from tests.attacks import problems
+from benchmarks import convex_network
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("attacks", ["fab-t", "square"], "Names, each run alone.")
+flags.DEFINE_list(
+    "attacks", ["fab-t", "square"], "Names of attacks, each run alone."
+)
 flags.DEFINE_string("norm", "l2", "Norm.")
-flags.DEFINE_float("epsilon", 1.5, "Radius: a fraction of the range.")
+flags.DEFINE_float("epsilon", 1.5, "Radius, as a fraction of the range.")
 flags.DEFINE_integer("count", 512, "Number of images.")
 flags.DEFINE_integer("seed", 0, "Seed.")
-flags.DEFINE_bool("rescale_schedule", False, "Of Square.")
+flags.DEFINE_bool(
+    "rescale_schedule", False, "Whether Square scales its schedule."
+)
 flags.DEFINE_string(
-    "images", None, "`.npz` file of `images` and `labels`; else downloaded."
+    "images",
+    None,
+    "`.npz` file of `images` and `labels`, instead of a download.",
 )
 
 
 def data():
-    """The images, uint8, and their labels."""
+    """Returns the images, uint8, and their labels."""
     if FLAGS.images:
         with np.load(FLAGS.images) as file:
             images, labels = file["images"], file["labels"]
@@ -41,8 +46,8 @@ def data():
 
 
 def main(_):
-    """Prints the accuracy under each attack."""
-    model, *_ = problems.fashion_network()
+    """Prints the accuracy that each attack leaves."""
+    model = convex_network.build()
     for name in FLAGS.attacks:
         attack = name
         if name == "square":

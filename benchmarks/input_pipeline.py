@@ -1,14 +1,19 @@
-"""Images per second of the training pipeline, beside its limit.
+"""Measures images per second of the training pipeline, beside decoding alone.
 
 python benchmarks/input_pipeline.py --images=1000 --rounds=5
 
-The same JPEGs of 375x500 pixels, the usual size in ImageNet, are read in ways
-that take turns: whole images by `tf.io.decode_jpeg`, and no more (the limit); a
-window of them, and that resized, each one operation of TensorFlow; cropped,
-mirrored and resized by `keras_sat.data.image_folder`; resized by
-`keras.utils.image_dataset_from_directory`. With medians over the rounds, of
-images per second and of images per second of the processor. With few images,
-most of the time goes to the start of the iterations.
+The same JPEGs of 375x500 pixels, the usual size in ImageNet, are read in five
+ways that take turns:
+
+- whole images by `tf.io.decode_jpeg` and nothing else, which is the limit;
+- a window of each, by one operation of TensorFlow;
+- the same window, resized by one more operation;
+- cropped, mirrored and resized by `keras_sat.data.image_folder`;
+- resized by `keras.utils.image_dataset_from_directory`.
+
+The table shows medians over the rounds: images per second, and images per
+second of processor time. With few images, most of the time goes into starting
+to read.
 """
 
 import os
@@ -34,7 +39,7 @@ BATCH_SIZE = 20
 
 
 def write_images(directory):
-    """Random images, smooth but for some noise, of two classes."""
+    """Writes random images of two classes, smooth except for some noise."""
     for i in range(FLAGS.images):
         folder = os.path.join(directory, f"class{i % 2}")
         os.makedirs(folder, exist_ok=True)
@@ -47,7 +52,7 @@ def write_images(directory):
 
 
 def of_files(directory, function):
-    """What a function makes of the contents of each file, in parallel."""
+    """Returns a dataset of a function's results for the contents of files."""
     files = tf.data.Dataset.list_files(f"{directory}/*/*.jpg", shuffle=False)
     results = files.map(
         lambda path: function(tf.io.read_file(path)),
@@ -59,7 +64,7 @@ def of_files(directory, function):
 
 
 def decode_window(contents):
-    """A window of the mean size of random crops."""
+    """Decodes a window, which has the mean size of random crops."""
     return tf.io.decode_and_crop_jpeg(contents, WINDOW, channels=3)
 
 
@@ -105,7 +110,7 @@ def by_keras(directory):
 
 
 def rates(dataset):
-    """Images per second, and per second of the processor."""
+    """Returns images per second, and per second of processor time."""
     start = time.perf_counter(), time.process_time()
     for _ in dataset:
         pass

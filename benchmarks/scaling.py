@@ -1,10 +1,10 @@
-"""Images per second of adversarial training on one worker and on two.
+"""Measures images per second of adversarial training on one worker and on two.
 
 python benchmarks/scaling.py --model=wide_resnet10_2 --steps=1
 
-Each worker is a process of one thread, pinned to a core of its own, with as
-many images in a step as the others (weak scaling). Counts of workers, and XLA
-on and off, take turns; the table shows the medians over the rounds.
+Each worker is a process with one thread, on a core of its own, with as many
+images in a step as the others (weak scaling). The numbers of workers, and XLA
+on and off, take turns; the table shows medians over the rounds.
 """
 
 import json
@@ -23,8 +23,8 @@ from absl import flags
 
 import keras_sat
 
-# Else glibc gives the memory of each step back to the system, and workers spend
-# much of their time on page faults.
+# Without these, glibc gives the memory of each step back to the system, and
+# workers spend much of their time on page faults.
 MALLOC = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
@@ -35,11 +35,11 @@ MALLOC = {
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", "wide_resnet10_2", "The network.")
 flags.DEFINE_integer("image_size", 32, "Height and width of the images.")
-flags.DEFINE_integer("images", 32, "Images of a worker in a step.")
+flags.DEFINE_integer("images", 32, "Images of each worker in a step.")
 flags.DEFINE_integer("steps", 1, "Steps of the training attack.")
 flags.DEFINE_integer("batches", 8, "Batches to time.")
 flags.DEFINE_integer("rounds", 3, "Runs of each setting.")
-flags.DEFINE_list("workers", ["1", "2"], "Counts of workers to compare.")
+flags.DEFINE_list("workers", ["1", "2"], "Numbers of workers to compare.")
 flags.DEFINE_list("xla", ["False", "True"], "Whether to compile with XLA.")
 flags.DEFINE_bool("keep_memory", True, "Whether to set `MALLOC`.")
 flags.DEFINE_integer("core", None, "For the program itself: be a worker.")
@@ -47,14 +47,14 @@ flags.DEFINE_bool("jit_compile", False, "For the program itself: use XLA.")
 
 
 class Clock(keras.callbacks.Callback):
-    """The seconds of the steps of the last epoch but the first of them.
+    """Measures the seconds of an epoch, without its first step and its end.
 
-    The end of an epoch is left out: where there is a single thread, TensorFlow
-    waits for the optimization of the dataset before, for seconds.
+    At the end of an epoch, TensorFlow on a single thread waits for the
+    optimization of the dataset, which takes seconds.
     """
 
     def on_train_batch_end(self, batch, logs=None):
-        """Starts and stops."""
+        """Starts the clock after the first step, and reads it after each."""
         if batch == 0:
             self.start = time.perf_counter()
         self.seconds = time.perf_counter() - self.start
@@ -87,7 +87,7 @@ def work():
 
 
 def rate(workers, jit_compile):
-    """Images per second of so many workers together."""
+    """Returns images per second of several workers together."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
     addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
     for s in sockets:

@@ -1,11 +1,12 @@
-"""Images per second of an exported classifier, beside the model itself.
+"""Measures images per second of an exported classifier, beside the model.
 
 python benchmarks/serving.py --depth=50 --batch_sizes=1,32
 
-All take turns in one process, in changing order, so that a busy machine slows
-all alike. The table shows medians over the rounds; the overhead is that of the
-ratio to the model, compiled as one function, in the same round. Files are read
-and decoded by `serve_jpeg` alone, so its rate holds more work.
+All functions take turns in one process, in changing order, so that a busy
+machine slows all of them alike. The table shows medians over the rounds. The
+overhead is the median of the ratio to the time of the model, compiled as one
+function, in the same round. Only `serve_jpeg` decodes files, so it does more
+work.
 """
 
 import logging
@@ -25,14 +26,19 @@ FLAGS = flags.FLAGS
 flags.DEFINE_integer("depth", 50, "Depth of the ResNet.")
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
 flags.DEFINE_list("batch_sizes", ["1", "32"], "Images in a request.")
-flags.DEFINE_integer("images", 4, "Images in a turn, at least.")
-flags.DEFINE_integer("rounds", 15, "Turns of each, after the first one.")
+flags.DEFINE_integer("images", 4, "Least number of images in a turn.")
+flags.DEFINE_integer("rounds", 15, "Turns of each function after the first.")
 
 BARE = "model(images)"
 
 
 def functions(model, path):
-    """From names to pairs of a function and the kind of its input."""
+    """Exports a model and loads it.
+
+    Returns:
+        The loaded SavedModel, and a dict from the name of each function to the
+        function and the kind of its input.
+    """
     model.export(path)
     loaded = tf.saved_model.load(path)
     served = loaded.signatures
@@ -56,7 +62,7 @@ def functions(model, path):
 
 
 def requests(batch_size):
-    """The same number of images in each of the forms."""
+    """Returns the same number of images in each kind of input."""
     size = FLAGS.image_size
     generator = np.random.default_rng(0)
     shape = (batch_size, size, size, 3)
@@ -71,7 +77,7 @@ def requests(batch_size):
 
 
 def seconds(function, request, repeats):
-    """How long one call takes, on average."""
+    """Returns how many seconds a call takes, on average."""
     start = time.perf_counter()
     for _ in range(repeats):
         np.asarray(function(request))
@@ -99,13 +105,13 @@ def measure(compared, batch_size):
 
 def main(_):
     """Exports a network and measures it."""
-    # TensorFlow would describe each step of the export.
+    # Else TensorFlow describes each step of the export.
     logging.disable(logging.INFO)
     size = FLAGS.image_size
     network = keras_sat.resnet(FLAGS.depth, input_shape=(size, size, 3))
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model")
-        # The folder's functions live as long as what was loaded.
+        # The functions can be called as long as the loaded object is there.
         _loaded, compared = functions(keras_sat.SATModel(network), path)
         print(f"{'batch':5}  {'function':18}{'images/s':>10}{'overhead %':>11}")
         for batch_size in map(int, FLAGS.batch_sizes):

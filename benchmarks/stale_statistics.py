@@ -1,15 +1,16 @@
-r"""How much of its strength an attack loses to stale batch normalization.
+r"""Measures how much strength an attack loses to stale batch normalization.
 
-apt-get install dataset-fashion-mnist  # or the four files from elsewhere
+apt-get install dataset-fashion-mnist  # or get the four files from elsewhere
 python benchmarks/stale_statistics.py \
     --data_dir=/usr/share/datasets/fashion-mnist
 
-Trains one small network from scratch on Fashion-MNIST in three ways: with the
-momentum of batch normalization that Keras has by default, with that of the
-networks of this package, and with Keras's while the attack goes by the
-statistics of the batch. A line for each: accuracy in % on the attacked batches
-of the last third of `fit`, and on attacked test images in `evaluate`, where all
-of them go by the moving statistics. Means over the seeds.
+Trains a small network from scratch on Fashion-MNIST in three ways: with Keras's
+momentum of batch normalization; with the momentum of the networks of this
+package; and with Keras's, while the attack uses the statistics of the batch.
+Prints a line for each: accuracy in % on the attacked batches of the last third
+of `fit`, on attacked test images in `evaluate`, and on clean test images.
+`evaluate` always uses the moving statistics. The numbers are means over the
+seeds.
 """
 
 import gzip
@@ -29,14 +30,14 @@ flags.DEFINE_integer("batch_size", 256, "Images in a batch.")
 flags.DEFINE_integer("test_images", 1000, "Images to evaluate on.")
 flags.DEFINE_integer("attack_steps", 3, "Steps of the attack.")
 flags.DEFINE_float("epsilon", 0.1, "Radius, L-infinity.")
-flags.DEFINE_float("learning_rate", 0.1, "Of SGD with momentum.")
-flags.DEFINE_integer("seeds", 3, "Trainings of each kind.")
+flags.DEFINE_float("learning_rate", 0.1, "Learning rate of SGD with momentum.")
+flags.DEFINE_integer("seeds", 3, "Number of trainings of each kind.")
 
 SETTINGS = ((0.99, "moving"), (0.9, "moving"), (0.99, "batch"))
 
 
 def read(kind, count=None):
-    """Images in `[0, 1]` and labels of the `train` or the `t10k` files."""
+    """Reads images in `[0, 1]` and labels, of the `train` or `t10k` files."""
     arrays = []
     for name, offset in (("images-idx3", 16), ("labels-idx1", 8)):
         path = os.path.join(FLAGS.data_dir, f"{kind}-{name}-ubyte.gz")
@@ -48,7 +49,7 @@ def read(kind, count=None):
 
 
 def build(momentum):
-    """A network as one would write it, but for the momentum."""
+    """Returns a network with batch normalization of some momentum."""
     image = x = keras.Input((28, 28, 1))
     for filters in (16, 32, 64):
         x = keras.layers.Conv2D(filters, 3, strides=2, use_bias=False)(x)
@@ -59,7 +60,7 @@ def build(momentum):
 
 
 def train(momentum, statistics, seed, train_data, test_data):
-    """Robust accuracy in `fit`, and clean and robust in `evaluate`."""
+    """Returns robust accuracy in `fit`, and robust and clean in `evaluate`."""
     keras.utils.set_random_seed(seed)
     attack = keras_sat.PGD(
         epsilon=FLAGS.epsilon,

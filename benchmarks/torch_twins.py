@@ -1,4 +1,4 @@
-"""The networks of `compare_autoattack.py` in PyTorch, with the same weights."""
+"""Networks in PyTorch, with the weights of those in `compare_autoattack.py`."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ class ConvNet(nn.Module):
         self.logits = nn.Linear(32, 10)
 
     def forward(self, x):
-        """Logits of images `(batch, channels, height, width)`."""
+        """Returns logits of images `(batch, channels, height, width)`."""
         x = functional.silu(self.conv0(2 * x - 1))
         x = functional.avg_pool2d(x, 2)
         x = functional.silu(self.conv1(x))
@@ -42,7 +42,7 @@ class Block(nn.Module):
             self.convshortcut_bn = nn.BatchNorm2d(channels)
 
     def forward(self, x):
-        """What the block makes of features."""
+        """Returns the features after the block."""
         y = functional.silu(self.conv1_bn(self.conv1(x)))
         y = self.conv2_bn(self.conv2(y))
         if self.convshortcut is not None:
@@ -69,7 +69,7 @@ class ResNet18(nn.Module):
         self.logits = nn.Linear(before, 10)
 
     def forward(self, x):
-        """Logits of images `(batch, channels, height, width)`."""
+        """Returns logits of images `(batch, channels, height, width)`."""
         x = functional.silu(self.conv0_bn(self.conv0(2 * x - 1)))
         for block in self.blocks:
             x = block(x)

@@ -1,10 +1,11 @@
-"""Images per second of adversarial training, by activation and attack steps.
+"""Measures images per second of adversarial training in several settings.
 
 python benchmarks/train_step.py --activations=relu,silu --steps=0,1,3
 
-All settings take turns in one process, so that a busy machine slows all alike;
-the table shows the median over the rounds. Zero steps is training on clean
-images, by plain Keras. On a GPU, with the network of the paper:
+The settings are activations, steps of the attack, and XLA. They take turns in
+one process, so that a busy machine slows all of them alike; the table shows
+medians over the rounds. Zero steps means training on clean images, by plain
+Keras. On a GPU, with the network of the paper:
 
 python benchmarks/train_step.py --depth=50 --image_size=224 --stem=imagenet \
     --batch_size=128 --precision=mixed_bfloat16 --xla=False,True
@@ -27,7 +28,9 @@ flags.DEFINE_list("activations", ["relu", "silu"], "Activations to compare.")
 flags.DEFINE_list("steps", ["0", "1", "3"], "Steps of the training attack.")
 flags.DEFINE_integer("depth", 18, "Depth of the ResNet.")
 flags.DEFINE_integer("image_size", 32, "Height and width of the images.")
-flags.DEFINE_enum("stem", "small", ["small", "imagenet"], "Stem.")
+flags.DEFINE_enum(
+    "stem", "small", ["small", "imagenet"], "Kind of the first layers."
+)
 flags.DEFINE_string("precision", "float32", "Policy, such as mixed_bfloat16.")
 flags.DEFINE_list("xla", ["False"], "Whether to compile with XLA.")
 flags.DEFINE_integer("batch_size", 32, "Images in a batch.")
@@ -36,7 +39,7 @@ flags.DEFINE_integer("rounds", 3, "Rounds after the first, which compiles.")
 
 
 def build(activation, steps, jit_compile):
-    """A compiled model; with 0 steps, without an attack."""
+    """Returns a compiled model; with 0 steps, one without an attack."""
     shape = (FLAGS.image_size, FLAGS.image_size, 3)
     network = keras_sat.resnet(
         FLAGS.depth, activation, 10, input_shape=shape, stem=FLAGS.stem

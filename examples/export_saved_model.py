@@ -3,7 +3,7 @@
     python examples/export_saved_model.py --model=outputs/digits/model.keras \\
         --output=outputs/serving/digits/1 --image=photo.jpg
 
-The last part of the output path is the version that the server announces.
+The last part of the output path is the version of the model for the server.
 """
 
 import json
@@ -17,21 +17,21 @@ from absl import flags
 import keras_sat
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "What `SATModel.save` wrote.")
-flags.DEFINE_string("output", None, "The folder to write.")
+flags.DEFINE_string("model", None, "File that `SATModel.save` wrote.")
+flags.DEFINE_string("output", None, "Folder to write.")
 flags.DEFINE_string("class_names", None, "Text file with a name in each line.")
 flags.DEFINE_string(
     "report", None, "Folder that `RobustnessReport.save` wrote."
 )
 flags.DEFINE_string("image", None, "Image to classify with what was exported.")
-flags.DEFINE_integer("top_k", None, "Classes to return, most probable first.")
-flags.DEFINE_integer("max_pixels", 25_000_000, "Of images that it decodes.")
+flags.DEFINE_integer("top_k", None, "Number of classes to return.")
+flags.DEFINE_integer("max_pixels", 25_000_000, "Largest image that is decoded.")
 flags.mark_flags_as_required(["model", "output"])
 
 
 def main(_):
-    """Exports, prints the metadata, and classifies an image."""
-    # TensorFlow would describe each step of the export.
+    """Exports the model, prints the metadata and classifies an image."""
+    # Else TensorFlow describes each step of the export.
     logging.disable(logging.INFO)
     class_names = report = None
     if FLAGS.class_names:

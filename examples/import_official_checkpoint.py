@@ -4,9 +4,9 @@
         --network=resnet --variant=50 --activation=silu \\
         --images=imagenet/val --output=res50-silu.keras
 
-The folder of images has one subfolder for each class; their sorted names are
-the classes 0, 1, 2... Each image is cut out and resized as by the official
-evaluation.
+The folder of images has one sub-folder for each class; in the order of their
+names, these are the classes 0, 1, 2... Each image is cropped and resized as in
+the official evaluation.
 """
 
 import json
@@ -27,21 +27,25 @@ NETWORKS = {
 flags.DEFINE_string("checkpoint", None, "Prefix or folder of the checkpoint.")
 flags.DEFINE_enum("network", "resnet", sorted(NETWORKS), "Architecture.")
 flags.DEFINE_string("variant", "50", "Depth or name, such as 50 or b0.")
-flags.DEFINE_integer("group_width", 4, "Of a ResNeXt: 4 or 8.")
+flags.DEFINE_integer(
+    "group_width", 4, "Width of the groups of a ResNeXt: 4 or 8."
+)
 flags.DEFINE_string("activation", "silu", "Activation of the checkpoint.")
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
-flags.DEFINE_bool("moving_averages", False, "Read averages: L1-Enhanced.")
-flags.DEFINE_string("images", None, "Folder with one subfolder per class.")
+flags.DEFINE_bool(
+    "moving_averages", False, "Read moving averages, as of L1-Enhanced."
+)
+flags.DEFINE_string("images", None, "Folder with one sub-folder per class.")
 flags.DEFINE_integer("batch_size", 32, "Images at a time.")
 flags.DEFINE_integer("pgd_steps", 10, "Steps of PGD.")
 flags.DEFINE_float("epsilon", 4 / 255, "Radius of the L-infinity ball.")
 flags.DEFINE_float("step_size", 1 / 255, "Step of PGD.")
-flags.DEFINE_string("output", None, "The `.keras` file to write.")
+flags.DEFINE_string("output", None, "File to write, with the ending `.keras`.")
 flags.mark_flags_as_required(["checkpoint", "output"])
 
 
 def build():
-    """The network that the flags describe, without its weights."""
+    """Returns the network that the flags describe, without its weights."""
     variant = FLAGS.variant
     options = {}
     if FLAGS.network == "resnext":
@@ -55,7 +59,7 @@ def build():
 
 
 def dataset():
-    """Batches of uint8 images, as the official evaluation sees them."""
+    """Returns batches of uint8 images, as the official evaluation sees them."""
     folders = sorted(
         p for p in pathlib.Path(FLAGS.images).iterdir() if p.is_dir()
     )
@@ -78,7 +82,7 @@ def dataset():
 
 
 def measure(model):
-    """Clean and robust accuracy on the folder of images."""
+    """Returns clean and robust accuracy on the folder of images."""
     attack = keras_sat.PGD(
         epsilon=FLAGS.epsilon, step_size=FLAGS.step_size, steps=FLAGS.pgd_steps
     )
@@ -87,7 +91,7 @@ def measure(model):
 
 
 def main(_):
-    """Imports, saves and measures."""
+    """Imports the checkpoint, saves the model and measures it."""
     model = build()
     ignored = keras_sat.load_official_checkpoint(
         model, FLAGS.checkpoint, FLAGS.moving_averages

@@ -2,7 +2,7 @@
 
     python examples/plot_activations.py --path=docs/images/activations.png
 
-Takes seconds on a CPU.
+It takes a few seconds on a CPU.
 """
 
 import os
@@ -15,13 +15,13 @@ import keras_sat
 NAMES = ["relu", "parametric_softplus", "silu", "gelu", "elu", "smoothrelu"]
 FLAGS = flags.FLAGS
 flags.DEFINE_list("activations", NAMES, "Names of activations.")
-flags.DEFINE_float("low", -4.0, "Where the curves begin.")
-flags.DEFINE_float("high", 4.0, "Where they end.")
+flags.DEFINE_float("low", -4.0, "Left end of the curves.")
+flags.DEFINE_float("high", 4.0, "Right end of the curves.")
 flags.DEFINE_string("path", "outputs/activations.png", "Picture to write.")
 
 
 def main(_):
-    """Draws and saves."""
+    """Draws the curves and saves the picture."""
     functions = {
         name: keras_sat.activations.get(name) for name in FLAGS.activations
     }

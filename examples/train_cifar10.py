@@ -3,10 +3,10 @@
     python examples/train_cifar10.py --output_dir=runs/resnet18
     python examples/train_cifar10.py --recipe=cifar10_trades_ema
 
-Needs the data as tensorflow-datasets prepares it (`tfds build cifar10`), and a
-GPU. Not yet run on CIFAR; the tests run it on CPUs, on made-up images of the
-same form. After a kill or Ctrl-C, the same command goes on. More in
-docs/recipes.md.
+It needs the data as tensorflow-datasets prepares it (`tfds build cifar10`), and
+a GPU. It has not been run on CIFAR yet: the tests run it on CPUs, on made-up
+images of the same form. After a kill or Ctrl-C, the same command goes on. More
+in docs/recipes.md.
 """
 
 import json
@@ -18,16 +18,18 @@ from absl import flags
 import keras_sat
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("dataset", "cifar10", ["cifar10", "cifar100"], "Which one.")
-flags.DEFINE_string("data_dir", None, "Where the prepared data is.")
 flags.DEFINE_enum(
-    "recipe", "cifar10", ["cifar10", "cifar10_trades_ema"], "What to follow."
+    "dataset", "cifar10", ["cifar10", "cifar100"], "Dataset to train on."
 )
-flags.DEFINE_string("changes", "{}", "Other values of the recipe, in JSON.")
+flags.DEFINE_string("data_dir", None, "Folder of the prepared data.")
+flags.DEFINE_enum(
+    "recipe", "cifar10", ["cifar10", "cifar10_trades_ema"], "Recipe to follow."
+)
+flags.DEFINE_string("changes", "{}", "Changes to the recipe, in JSON.")
 flags.DEFINE_enum("strategy", "auto", keras_sat.distribution.KINDS, "Devices.")
-flags.DEFINE_integer("seed", 0, "Of weights, order, augmentation and attacks.")
+flags.DEFINE_integer("seed", 0, "Seed of all random numbers.")
 flags.DEFINE_integer("report_images", 1000, "Images to run AutoAttack on.")
-flags.DEFINE_string("output_dir", "outputs/cifar10", "Where results go.")
+flags.DEFINE_string("output_dir", "outputs/cifar10", "Folder for the results.")
 
 
 def main(_):

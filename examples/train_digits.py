@@ -2,8 +2,8 @@
 
 The same small network is trained adversarially with both activations, from
 several seeds, and attacked with up to 50 steps and 3 restarts. Run it with
-`make demo`; it needs no download and about 5 minutes on two cores. After a kill
-or Ctrl-C, the same command goes on.
+`make demo`: it needs no download, and takes about 5 minutes on two cores. After
+a kill or Ctrl-C, the same command goes on.
 """
 
 import json
@@ -25,7 +25,7 @@ flags.DEFINE_integer("steps", 5, "Steps of the attack in training.")
 flags.DEFINE_integer("epochs", 20, "Passes over the 1,437 training images.")
 flags.DEFINE_integer("seeds", 2, "Networks trained with each activation.")
 flags.DEFINE_enum("strategy", "one", keras_sat.distribution.KINDS, "Devices.")
-flags.DEFINE_string("output_dir", "outputs/digits", "Where results go.")
+flags.DEFINE_string("output_dir", "outputs/digits", "Folder for the results.")
 
 ACTIVATIONS = ("relu", "silu")
 BATCH_SIZE = 64
@@ -33,7 +33,7 @@ IMAGE_SIZE = 8
 
 
 def attack(steps, scale=1.0, restarts=1):
-    """PGD whose steps add up to 2.5 times the radius."""
+    """Returns a PGD whose steps add up to 2.5 times the radius."""
     epsilon = scale * FLAGS.epsilon
     return keras_sat.PGD(
         epsilon=epsilon,
@@ -44,7 +44,7 @@ def attack(steps, scale=1.0, restarts=1):
 
 
 def build(activation):
-    """A residual network with 78 thousand weights, for 10 classes."""
+    """Returns a residual network with 78 thousand weights, for 10 classes."""
     return keras_sat.models.residual_network(
         repeats=(1, 1, 1),
         filters=(16, 32, 64),
@@ -58,7 +58,11 @@ def build(activation):
 
 
 def train(activation, seed, strategy, directory):
-    """A trained `SATModel`, and the test set; goes on from `directory`."""
+    """Trains a network, or goes on with the training that `directory` holds.
+
+    Returns:
+        `SATModel`, and the test set.
+    """
     keras.utils.set_random_seed(seed)
     train_ds, test_ds = keras_sat.data.digits(BATCH_SIZE, IMAGE_SIZE)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -80,7 +84,11 @@ def train(activation, seed, strategy, directory):
 
 
 def measure(model, test_ds):
-    """Accuracies of one network: a row of the table, and a curve by epsilon."""
+    """Measures the accuracies of one network.
+
+    Returns:
+        Dicts from the columns of the table, and from epsilons, to accuracies.
+    """
 
     def robust_accuracy(eval_attack):
         logs = model.evaluate(
@@ -101,7 +109,7 @@ def measure(model, test_ds):
 
 
 def print_table(rows):
-    """Mean and spread over the seeds."""
+    """Prints mean and standard deviation over the seeds."""
     columns = list(rows[ACTIVATIONS[0]][0])
     print(f"\nTest accuracy in %, epsilon {FLAGS.epsilon:g}, L-infinity: mean")
     print(f"and standard deviation over {FLAGS.seeds} seeds\n")
@@ -114,7 +122,7 @@ def print_table(rows):
 
 
 def draw(model, test_ds, curves):
-    """The last network's images, and how accuracy falls with epsilon."""
+    """Draws images of the last network, and accuracy against epsilon."""
     images, labels = next(iter(test_ds.unbatch().batch(10)))
     adversarial = attack(10)(model.model, images, labels)
     keras_sat.plots.perturbation_grid(
@@ -133,13 +141,13 @@ def draw(model, test_ds, curves):
 
 
 def main(_):
-    """Trains and measures all networks, and writes what came out."""
-    # TensorFlow would describe each step of the export.
+    """Trains and measures all networks, and writes the results."""
+    # Else TensorFlow describes each step of the export.
     logging.disable(logging.INFO)
     strategy = keras_sat.strategy(FLAGS.strategy)
     checkpoints = os.path.join(FLAGS.output_dir, "checkpoints")
     if not keras_sat.distribution.is_chief(strategy):
-        # All workers have to save the model, and one of them keeps it.
+        # All workers have to save the model, but only one of them keeps it.
         FLAGS.output_dir = tempfile.mkdtemp()
     os.makedirs(FLAGS.output_dir, exist_ok=True)
     rows = {activation: [] for activation in ACTIVATIONS}

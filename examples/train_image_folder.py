@@ -4,9 +4,9 @@
         --test_dir=flowers/test --output_dir=runs/flowers
 
 Each folder has a sub-folder for each class, with JPEG, PNG or other files. The
-defaults are for a few thousand pictures and one GPU, and were not tuned; run by
-the tests on CPUs, on photographs of scikit-learn and scikit-image. After a
-kill or Ctrl-C, the same command goes on.
+defaults are meant for a few thousand pictures and one GPU, and were not tuned.
+The tests run the program on CPUs, on photographs of scikit-learn and
+scikit-image. After a kill or Ctrl-C, the same command goes on.
 """
 
 import keras
@@ -18,17 +18,23 @@ import keras_sat
 FLAGS = flags.FLAGS
 flags.DEFINE_string("train_dir", None, "Folder to train on.")
 flags.DEFINE_string("test_dir", None, "Folder to validate on.")
-flags.DEFINE_string("model", "efficientnet_b0", "Its name; see `models.get`.")
-flags.DEFINE_string("activation", "silu", "Of the network.")
+flags.DEFINE_string(
+    "model", "efficientnet_b0", "Name of the network; see `models.get`."
+)
+flags.DEFINE_string("activation", "silu", "Activation of the network.")
 flags.DEFINE_integer("image_size", 128, "Height and width of the images.")
-flags.DEFINE_integer("batch_size", 64, "Images in a step, on all devices.")
+flags.DEFINE_integer(
+    "batch_size", 64, "Images in a step, on all devices together."
+)
 flags.DEFINE_integer("epochs", 60, "Passes over the pictures.")
 flags.DEFINE_float("epsilon", 4 / 255, "Radius of the L-infinity ball.")
-flags.DEFINE_enum("corrupt", "error", ["error", "skip"], "Broken pictures.")
+flags.DEFINE_enum(
+    "corrupt", "error", ["error", "skip"], "What to do with broken pictures."
+)
 flags.DEFINE_enum("strategy", "auto", keras_sat.distribution.KINDS, "Devices.")
-flags.DEFINE_integer("seed", 0, "Of weights, order, augmentation and attacks.")
+flags.DEFINE_integer("seed", 0, "Seed of all random numbers.")
 flags.DEFINE_integer("report_images", 1000, "Images to run AutoAttack on.")
-flags.DEFINE_string("output_dir", "outputs/folder", "Where results go.")
+flags.DEFINE_string("output_dir", "outputs/folder", "Folder for the results.")
 flags.mark_flags_as_required(["train_dir", "test_dir"])
 
 
@@ -47,7 +53,7 @@ def main(_):
         epsilon=FLAGS.epsilon,
         step_size=2 * FLAGS.epsilon / 3,
         eval_step_size=FLAGS.epsilon / 4,
-        # Averages over so many steps as there are would still hold the start.
+        # Moving averages over so few steps would still hold the first weights.
         ema=0.0,
     )
     options = recipe.data_options | {"corrupt": FLAGS.corrupt}

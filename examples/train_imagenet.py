@@ -4,10 +4,10 @@
     python examples/train_imagenet.py --recipe=imagenet_efficientnet \\
         --changes='{"variant": "l1", "enhanced": true}' --strategy=tpu
 
-Needs ImageNet as tensorflow-datasets prepares it, and accelerators. Not yet run
-on ImageNet; the tests run it on CPUs, on a small set of the same layout. After
-a kill or Ctrl-C, the same command goes on. More in docs/recipes.md and
-docs/scale.md.
+It needs ImageNet as tensorflow-datasets prepares it, and accelerators. It has
+not been run on ImageNet yet: the tests run it on CPUs, on a small set of the
+same layout. After a kill or Ctrl-C, the same command goes on. More in
+docs/recipes.md and docs/scale.md.
 """
 
 import json
@@ -19,19 +19,23 @@ from absl import flags
 import keras_sat
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data_dir", None, "Where the prepared datasets are.")
-flags.DEFINE_string("dataset", "imagenet2012", "Its name there.")
+flags.DEFINE_string("data_dir", None, "Folder of the prepared datasets.")
+flags.DEFINE_string("dataset", "imagenet2012", "Name of the dataset.")
 flags.DEFINE_list("splits", "train,validation", "To train and to validate on.")
 flags.DEFINE_string("recipe", "imagenet_resnet", "One of `keras_sat.recipes`.")
-flags.DEFINE_string("model", None, "Another network, like efficientnet_b4.")
-flags.DEFINE_string("changes", "{}", "Other values of the recipe, in JSON.")
+flags.DEFINE_string("model", None, "Other network, like efficientnet_b4.")
+flags.DEFINE_string("changes", "{}", "Changes to the recipe, in JSON.")
 flags.DEFINE_enum("strategy", "auto", keras_sat.distribution.KINDS, "Devices.")
-flags.DEFINE_string("mixed_precision", "float32", "Or mixed_bfloat16, _float16")
-flags.DEFINE_integer("seed", 0, "Of weights, order, augmentation and attacks.")
+flags.DEFINE_string(
+    "mixed_precision", "float32", "Or mixed_bfloat16, mixed_float16."
+)
+flags.DEFINE_integer("seed", 0, "Seed of all random numbers.")
 flags.DEFINE_integer("report_images", 1000, "Images to run AutoAttack on.")
-flags.DEFINE_bool("tensorboard", False, "Whether to write logs for it.")
-flags.DEFINE_string("output_dir", "outputs/imagenet", "Where results go.")
-flags.DEFINE_string("resume_dir", None, "Where checkpoints go instead.")
+flags.DEFINE_bool(
+    "tensorboard", False, "Whether to write logs for TensorBoard."
+)
+flags.DEFINE_string("output_dir", "outputs/imagenet", "Folder for the results.")
+flags.DEFINE_string("resume_dir", None, "Other folder for checkpoints.")
 
 
 def main(_):

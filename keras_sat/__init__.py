@@ -1,7 +1,21 @@
-"""Smooth Adversarial Training for Keras."""
+"""Smooth Adversarial Training for Keras.
+
+Trains image classifiers that withstand adversarial perturbations, and measures
+how robust they are:
+
+```python
+model = keras_sat.SATModel(keras_sat.resnet(50, activation="silu"))
+model.fit(train_ds)
+report = keras_sat.evaluate_robustness(model, test_ds)
+```
+
+The names in this file are the public ones. README.md says where to find what,
+CONTRIBUTING.md how the package is built.
+"""
 
 import keras
 
+# What follows builds on TensorFlow, so another backend is refused first.
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
         "`keras_sat` must run on the TensorFlow backend of Keras. Received: "

@@ -12,10 +12,10 @@ _PLAIN = bool | int | float | str | None
 
 
 class Config:
-    """Mixin: saving, loading and changed copies for a frozen dataclass."""
+    """A base class of frozen dataclasses that can be saved and changed."""
 
     def get_config(self):
-        """The fields, in a form that Keras can save.
+        """Returns the fields, in a form that Keras can save.
 
         Raises:
             TypeError: If a field cannot be saved.
@@ -27,21 +27,28 @@ class Config:
 
     @classmethod
     def from_config(cls, config):
-        """The object that `get_config` described."""
+        """Makes the object that `get_config` described."""
         return cls(**{name: loaded(value) for name, value in config.items()})
 
     def replace(self, **changes):
-        """A copy with other values in some of the fields."""
+        """Returns a copy with other values in some fields.
+
+        Args:
+            **changes: new values by the names of fields.
+        """
         return dataclasses.replace(self, **changes)
 
 
 def saved(name, value):
-    """Describes a value so that `loaded` makes it again.
+    """Describes a value in a form from which `loaded` makes it again.
 
     Args:
-        name: str. What the value is called in errors.
+        name: str. Name of the value in errors.
         value: a number, a string, an object with a `get_config`, a named
             function, or a list, tuple or dict of them.
+
+    Returns:
+        A value that JSON can hold.
 
     Raises:
         TypeError: If it is something else, like a lambda.
@@ -71,17 +78,17 @@ def saved(name, value):
 
 
 def loaded(value, custom_objects=None):
-    """The value that `saved` described; what is none is given back.
+    """Makes the value that `saved` described.
 
     Args:
-        value: as `saved` returns it.
+        value: a result of `saved`. Numbers and strings are returned unchanged.
         custom_objects: dict from names to functions and classes that are not
             registered.
     """
     if isinstance(value, list | tuple):
         return type(value)(loaded(part, custom_objects) for part in value)
     if isinstance(value, dict):
-        # Keras takes a description apart when it builds a network of it.
+        # Keras removes parts of a description while it makes a network of it.
         value = copy.deepcopy(value)
         return keras.saving.deserialize_keras_object(value, custom_objects)
     return value

@@ -1,14 +1,14 @@
-"""Grouped convolutions by the operations that every TensorFlow has."""
+"""Grouped convolutions made of operations that every TensorFlow has."""
 
 import tensorflow as tf
 
 
 def convolve_by_groups(layer, inputs, kernel):
-    """Returns what a layer with groups computes, one convolution for each.
+    """Computes a grouped convolution by one convolution for each group.
 
-    On a CPU, Keras compiles a grouped convolution with XLA, which is slower and
-    which servers may lack; TensorFlow's own kernel has no gradient in some
-    dtypes, and none with the bias that its optimizer fuses to it.
+    On a CPU, Keras compiles a grouped convolution with XLA, which is slower,
+    and which servers may lack. TensorFlow's own kernel has no gradient in some
+    dtypes, and fails if its optimizer fuses it with a bias.
 
     Args:
         layer: `keras.layers.Conv2D`, channels last.
@@ -23,6 +23,8 @@ def convolve_by_groups(layer, inputs, kernel):
         "dilations": layer.dilation_rate,
     }
     strides, channels = layer.strides, inputs.shape[-1]
+    # One channel in each group: TensorFlow has a faster kernel for that, but
+    # for equal strides only.
     if layer.groups == channels and strides[0] == strides[1]:
         kernel = tf.reshape(kernel, (*kernel.shape[:2], channels, -1))
         strides = (1, *strides, 1)

@@ -1,14 +1,14 @@
-"""Packages that only some functions need."""
+"""Optional packages, which only some functions need."""
 
 import contextlib
 
 
 @contextlib.contextmanager
 def needed(extra):
-    """Makes a failing import say which extra of `keras_sat` to install.
+    """Makes a failed import say which extra of `keras_sat` to install.
 
     Args:
-        extra: str. As in `pip install 'keras_sat[extra]'`.
+        extra: str. The name in `pip install 'keras_sat[name]'`.
 
     Raises:
         ImportError: If a package that is imported inside is missing.

@@ -15,33 +15,34 @@ from absl import logging
 
 from keras_sat import checks
 
-# How long to wait for a process that is just about to end.
+# How many seconds to wait for a process that is just about to end.
 PATIENCE = 0.5
-# What file systems that know no locks answer.
+# The errors of file systems that have no locks.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _FIX = "End that process, or give another path."
 
 
 @contextlib.contextmanager
 def replacing(path, extension=""):
-    """Lends another name to write under, which then replaces `path`.
+    """Lends a temporary path to write to, and then moves that file to `path`.
 
-    Whatever happens in between (a crash, a full disk), `path` holds either what
-    it held before or the whole of what is new. No other process or thread is
-    lent that name.
+    Whatever happens in between (a crash, a full disk), `path` holds either its
+    old content or the whole of the new. No other process or thread is lent the
+    same temporary path.
 
     Args:
-        path: str or path-like.
-        extension: str. What the other name has to end with.
+        path: str or path-like. It is replaced, if it exists.
+        extension: str. The end of the temporary path. Defaults to none.
 
     Yields:
-        str. Write a file there.
+        str. The temporary path.
     """
     path = os.fspath(path)
     own = f"{os.getpid()}-{secrets.token_hex(4)}"
     temporary = f"{path}.{own}.tmp{extension}"
     try:
         yield temporary
+        # Else a machine that loses power may keep the new name without content.
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -55,23 +56,29 @@ def write(path, write_to):
 
     Args:
         path: str or path-like.
-        write_to: function that is given a binary file to write to.
+        write_to: function of a binary file, to which it writes the content.
     """
     with replacing(path) as temporary, open(temporary, "wb") as file:
         write_to(file)
 
 
 def write_text(path, text):
-    """Writes a text file in UTF-8; see `write`."""
+    """Writes a text file in UTF-8, whole or not at all; see `replacing`.
+
+    Args:
+        path: str or path-like.
+        text: str.
+    """
     write(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def remove_unfinished(directory, names):
-    """Removes what processes that were killed while they wrote have left.
+    """Removes the temporary files of processes that were killed.
 
     Args:
         directory: str or path-like. No other process may write there.
-        names: str. Pattern of the names of the files that were to be written.
+        names: str. Pattern of the names of the files that the processes wanted
+            to write.
     """
     directory = glob.escape(os.fspath(directory))
     for path in glob.glob(os.path.join(directory, f"{names}.*.tmp*")):
@@ -81,22 +88,24 @@ def remove_unfinished(directory, names):
 
 @contextlib.contextmanager
 def alone(name, path, inside=False, kind="file"):
-    """Keeps other processes from writing to the same place meanwhile.
+    """Keeps other processes from writing to a path within this context.
 
-    The operating system holds the lock, and lets it go when the process ends,
-    however that ends. While it is held, a hidden file tells others whose it is.
-    A thread may hold a lock that it holds already.
+    The operating system holds the lock, and releases it when the process ends,
+    even if it is killed. While the lock is held, a hidden file tells others
+    which process holds it. A thread may take a lock again that it holds.
 
-    Where a network file system keeps the locks of each machine to itself, two
-    machines can get in each other's way: then a warning names the other one.
+    Some network file systems do not show the locks of other machines. If one
+    of these has left its hidden file, a warning names it.
 
     Args:
         name: str. The argument that `path` was given as, for errors.
         path: str or path-like: a file, or a folder; its parents are created.
             With `None`, or for an address like `gs://...`, nothing is held.
-        inside: bool. Whether `path` is a folder that is created and holds the
-            lock, instead of standing beside it.
-        kind: str. What `path` is if it is not created, for errors.
+        inside: bool. Whether `path` is a folder, which is created, with the
+            lock inside of it. Else the lock is a file beside `path`. Defaults
+            to `False`.
+        kind: str. What errors call a `path` that is not created. Defaults to
+            `"file"`.
 
     Raises:
         ValueError: If another process or thread writes there, or if it cannot
@@ -117,6 +126,7 @@ def alone(name, path, inside=False, kind="file"):
         is_singleton=True,
         fallback_to_soft=False,
     )
+    # The one object for this path and thread: it has been taken already.
     if lock.is_locked:
         yield
         return
@@ -125,16 +135,18 @@ def alone(name, path, inside=False, kind="file"):
 
 
 def folder_to_write(name, folder, kind="folder", path=None):
-    """Creates a folder, and makes sure that files can be written there.
+    """Creates a folder, and checks that files can be written there.
 
     Args:
-        name: str. The argument that it was given as, for errors.
+        name: str. The argument that was given, for errors.
         folder: str or path-like.
-        kind: str. What was given, for errors.
-        path: str. What was given, if it was not the folder that it is in.
+        kind: str. What errors call the value of the argument. Defaults to
+            `"folder"`.
+        path: str. The value of the argument, if it is a path in the folder.
+            Defaults to the folder itself.
 
     Raises:
-        ValueError: If they cannot.
+        ValueError: If no file can be written there.
     """
     try:
         os.makedirs(folder, exist_ok=True)
@@ -149,7 +161,12 @@ def folder_to_write(name, folder, kind="folder", path=None):
 
 @contextlib.contextmanager
 def _held(name, path, lock):
-    """Holds a lock that this thread does not hold yet."""
+    """Holds a lock that this thread does not hold yet.
+
+    Args:
+        name, path: see `alone`.
+        lock: `filelock.FileLock`.
+    """
     note = f"{lock.lock_file}.json"
     try:
         lock.acquire(timeout=PATIENCE)
@@ -176,7 +193,8 @@ def _held(name, path, lock):
         write_text(note, json.dumps(_owner()))
         yield
     finally:
-        # In this order: nobody else can have made them anew meanwhile.
+        # Removed before the lock is released: afterwards they might be the
+        # files of another process.
         for left in (note, lock.lock_file):
             with contextlib.suppress(OSError):
                 os.remove(left)
@@ -184,6 +202,7 @@ def _held(name, path, lock):
 
 
 def _owner():
+    """Describes this process, as a dict that JSON can hold."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "process": os.getpid(),
@@ -193,7 +212,14 @@ def _owner():
 
 
 def _noted(note):
-    """Whose lock a note says it is; `None` if there is none to be read."""
+    """Returns the description of the process that wrote a note.
+
+    Args:
+        note: str. The path of the hidden file.
+
+    Returns:
+        Dict, see `_owner`; `None` if there is no file, or it is not readable.
+    """
     try:
         with open(note, encoding="utf-8") as file:
             owner = json.load(file)
@@ -203,6 +229,7 @@ def _noted(note):
 
 
 def _words(note):
+    """Returns words for the process that holds a lock."""
     owner = _noted(note)
     if owner is None:
         return "another process"
@@ -215,7 +242,10 @@ def _words(note):
 
 
 def _warn_of_another_machine(path, note):
-    """Doubts a lock that was free although its last owner never let it go."""
+    """Warns of a lock that is free although its owner never released it.
+
+    On this machine that owner was killed. On another one it may still run.
+    """
     owner = _noted(note)
     if owner and owner["host"] != socket.gethostname():
         logging.warning(

@@ -1,4 +1,4 @@
-"""Classifiers from files, whoever wrote them."""
+"""Loading of classifiers from files, of this package and of others."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from keras_sat import checks
 from keras_sat.training.sat_model import SATModel
 
 SIGNATURE = "serving_default"
-# What files of Keras 2, and those of weights, begin with.
+# The first bytes of files of Keras 2, and of files of weights.
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -33,7 +33,8 @@ def load_classifier(path, custom_objects=None, safe_mode=True):
         with the attributes `variables` and `input_shape`.
 
     Raises:
-        ValueError: If `path` holds neither, if the model does not map float
+        TypeError: If `path` is no path.
+        ValueError: If `path` holds no model, if the model does not map float
             images to logits, if the SavedModel has no signature
             `"serving_default"` that does, or if `custom_objects` or
             `safe_mode` keep the file from being loaded.
@@ -51,7 +52,7 @@ def load_classifier(path, custom_objects=None, safe_mode=True):
     _check_file("be a `.keras` file or the folder of a SavedModel", path)
     model = _loaded(path, custom_objects, safe_mode, compile=False)
     try:
-        checks.classifier("model", checks.classifiers.network(model))
+        checks.classifier("model", checks.network_of(model))
     except (TypeError, ValueError) as error:
         checks.refuse(
             "path",
@@ -63,7 +64,7 @@ def load_classifier(path, custom_objects=None, safe_mode=True):
 
 
 def load_model(path, custom_objects=None, safe_mode=True):
-    """Loads what `SATModel.save` wrote.
+    """Loads a `SATModel` from a file that `SATModel.save` wrote.
 
     Args:
         path: str or path-like. A `.keras` file.
@@ -77,8 +78,17 @@ def load_model(path, custom_objects=None, safe_mode=True):
         `SATModel`, with its attacks, objective, weights and optimizer.
 
     Raises:
+        TypeError: If `path` is no path.
         ValueError: If `path` is no `.keras` file, or one of another model; or
             if `custom_objects` or `safe_mode` keep it from being loaded.
+
+    Example:
+
+    ```python
+    model.save("model.keras")
+    model = keras_sat.load_model("model.keras")
+    model.fit(train_ds)
+    ```
     """
     expected = "be a `.keras` file that `SATModel.save` wrote"
     _check_file(expected, checks.path("path", path))
@@ -94,40 +104,62 @@ def load_model(path, custom_objects=None, safe_mode=True):
 
 
 def _loaded(path, custom_objects, safe_mode, compile):
-    """Loads a file by Keras, with errors that say what to pass."""
+    """Loads a file by Keras, with errors that name the argument to pass.
+
+    Args:
+        path, custom_objects, safe_mode: see `load_model`.
+        compile: bool. Whether to compile the model as it was when it was saved.
+
+    Returns:
+        `keras.Model`.
+    """
     load = keras.saving.load_model
     try:
         with warnings.catch_warnings():
             if not compile:
-                # A SATModel compiles itself, and not as the one that was saved.
+                # A SATModel compiles itself, with another optimizer than the
+                # saved one, whose variables Keras then skips with a warning.
                 warnings.filterwarnings("ignore", "Skipping variable loading")
             return load(path, custom_objects, compile, safe_mode)
     except (TypeError, ValueError) as error:
-        unknown = re.search(
-            r"Could not locate (?:class|function) '(.+?)'", str(error)
-        )
-        if unknown:
-            name = unknown[1]
-            checks.refuse(
-                "custom_objects",
-                f"hold {name!r}, which the file names and Keras does not know",
-                custom_objects,
-                f"Pass custom_objects={{{name!r}: {name}}}, or register it "
-                "with `keras.saving.register_keras_serializable` before.",
-            )
-        if safe_mode and "safe_mode=False" in str(error):
-            checks.refuse(
-                "safe_mode",
-                "be False to load a file with Python code in it, like that of "
-                "a lambda",
-                safe_mode,
-                "Pass safe_mode=False if you trust whoever wrote the file.",
-            )
+        _refuse_arguments(str(error), custom_objects, safe_mode)
         raise
 
 
+def _refuse_arguments(message, custom_objects, safe_mode):
+    """Refuses arguments that keep a file from being loaded.
+
+    Args:
+        message: str. The error of Keras.
+        custom_objects, safe_mode: see `load_model`.
+    """
+    unknown = re.search(r"Could not locate (?:class|function) '(.+?)'", message)
+    if unknown:
+        name = unknown[1]
+        checks.refuse(
+            "custom_objects",
+            f"hold {name!r}, which the file names and Keras does not know",
+            custom_objects,
+            f"Pass custom_objects={{{name!r}: {name}}}, or register it "
+            "with `keras.saving.register_keras_serializable` before.",
+        )
+    if safe_mode and "safe_mode=False" in message:
+        checks.refuse(
+            "safe_mode",
+            "be False to load a file with Python code in it, like that of "
+            "a lambda",
+            safe_mode,
+            "Pass safe_mode=False if you trust whoever wrote the file.",
+        )
+
+
 def _check_file(expected, path):
-    """Refuses what is no `.keras` file."""
+    """Refuses what is no `.keras` file.
+
+    Args:
+        expected: str. What the error says that `path` must be.
+        path: str or path-like.
+    """
     if zipfile.is_zipfile(path):
         return
     with contextlib.suppress(OSError), open(path, "rb") as file:
@@ -144,7 +176,7 @@ def _check_file(expected, path):
 
 
 class SavedClassifier:
-    """The function from images to logits of a SavedModel.
+    """A function from images to logits, loaded from a SavedModel.
 
     Args:
         path: str. The folder of the SavedModel.
@@ -154,6 +186,7 @@ class SavedClassifier:
     """
 
     def __init__(self, path):
+        # Kept, because its variables live only as long as it does.
         self._loaded = tf.saved_model.load(path)
         signatures = dict(self._loaded.signatures)
         if SIGNATURE not in signatures:
@@ -172,10 +205,11 @@ class SavedClassifier:
         self.variables = list(self._signature.variables)
 
     def __call__(self, images):
-        """The logits of `images`."""
+        """Returns the logits of `images`."""
         return self._signature(**{self._input: images})[self._output]
 
     def _refuse(self, path, received):
+        """Refuses a SavedModel without the signature that is needed."""
         checks.refuse(
             "path",
             f"be a SavedModel with a signature {SIGNATURE!r} from float images "

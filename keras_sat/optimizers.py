@@ -1,4 +1,4 @@
-"""Questions that every Keras optimizer can be asked."""
+"""Properties that every Keras optimizer has, however it is wrapped."""
 
 
 def inner(optimizer):

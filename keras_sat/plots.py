@@ -1,4 +1,4 @@
-"""Pictures of attacks, of robustness, of training and of activations."""
+"""Pictures of attacks, robustness, training and activations."""
 
 import os
 
@@ -9,7 +9,8 @@ from keras_sat import checks
 from keras_sat import extras
 from keras_sat import files
 
-# Told apart in every common form of colour blindness (Okabe and Ito, 2008).
+# These can be told apart with every common form of colour blindness (Okabe and
+# Ito, 2008).
 COLORS = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
 RIGHT, WRONG, GRID = "#00704F", "#B3261E", "#DDDDDD"
 
@@ -24,23 +25,25 @@ def perturbation_grid(
     value_range=(0.0, 1.0),
     path=None,
 ):
-    """Clean images above adversarial ones above what was added to them.
+    """Draws clean images, adversarial images and their difference in a grid.
 
-    The classes that the model predicts stand above the images, green where
-    they are right and red with the true class where they are wrong. The
-    perturbations are shown so that gray means unchanged and the largest change
-    of all becomes black or white.
+    The classes that the model predicts stand above the images: green if they
+    are right, red and with the true class if they are wrong. In the row of the
+    differences, gray means unchanged, and the largest change of all is black or
+    white.
 
     Args:
         images: float array `(batch, height, width, channels)` in
-            `value_range`, with 1 or 3 channels. One column each.
+            `value_range`, with 1 or 3 channels. Each image is a column.
         adversarial: float array like `images`.
-        labels: int array `(batch,)`.
-        clean_predictions: int array `(batch,)`. What is predicted for `images`.
-        adversarial_predictions: int array `(batch,)`. The same for
-            `adversarial`.
+        labels: int array `(batch,)`. The true classes.
+        clean_predictions: int array `(batch,)`. The classes that are predicted
+            for `images`.
+        adversarial_predictions: int array `(batch,)`. The classes that are
+            predicted for `adversarial`.
         class_names: list of str. Defaults to the class numbers.
-        value_range: pair of floats. Black and white. Defaults to `(0, 1)`.
+        value_range: pair of floats. Black and white in the images. Defaults to
+            `(0.0, 1.0)`.
         path: str or path-like. Where to save the picture, if given.
 
     Returns:
@@ -48,7 +51,7 @@ def perturbation_grid(
 
     Raises:
         ImportError: If matplotlib is missing.
-        ValueError: If the shapes do not go together.
+        ValueError: If the shapes do not fit together.
 
     Example:
 
@@ -92,22 +95,23 @@ def perturbation_grid(
 def robustness_curves(
     accuracies, path=None, x_label="epsilon (fraction of the value range)"
 ):
-    """Robust accuracy against the size of the perturbations, or another cost.
+    """Draws the robust accuracy of models over the size of perturbations.
 
     Args:
-        accuracies: dict from the name of a model to a dict from `epsilon` to
-            the accuracy in `[0, 1]`, or to the accuracies of several runs:
-            then the line is their mean, and a band reaches from the worst to
-            the best.
+        accuracies: dict from the name of each model to a dict from `epsilon` to
+            the accuracy in `[0, 1]`, or to the accuracies of several runs. Then
+            the line is their mean, and a band reaches from the worst to the
+            best.
         path: str or path-like. Where to save the picture, if given.
-        x_label: str. What the keys of the inner dicts are.
+        x_label: str. The label of the axis, for inner dicts with other keys
+            than `epsilon`, like numbers of steps.
 
     Returns:
         `matplotlib.figure.Figure`.
 
     Raises:
         ImportError: If matplotlib is missing.
-        ValueError: If `accuracies` holds none, or some outside `[0, 1]`.
+        ValueError: If `accuracies` is empty, or some lie outside `[0, 1]`.
 
     Example:
 
@@ -138,11 +142,13 @@ def robustness_curves(
 
 
 def training_curves(history, path=None):
-    """Loss and accuracies by epoch; those of the validation set dashed.
+    """Draws the loss and the accuracies of a training, epoch by epoch.
+
+    The lines of the validation set are dashed.
 
     Args:
-        history: what `fit` returns, or a dict from the name of a metric to a
-            list with its value after each epoch.
+        history: the object that `fit` returns, or a dict from the name of each
+            metric to a list with its value after each epoch.
         path: str or path-like. Where to save the picture, if given.
 
     Returns:
@@ -151,7 +157,7 @@ def training_curves(history, path=None):
 
     Raises:
         ImportError: If matplotlib is missing.
-        ValueError: If `history` holds neither.
+        ValueError: If `history` holds neither a loss nor an accuracy.
 
     Example:
 
@@ -191,7 +197,7 @@ def training_curves(history, path=None):
 
 
 def activations(functions, low=-4.0, high=4.0, path=None):
-    """Values of activation functions, and their derivatives beside them.
+    """Draws activation functions, and their derivatives beside them.
 
     Args:
         functions: dict from a name to a function that maps a float tensor to
@@ -234,15 +240,16 @@ def activations(functions, low=-4.0, high=4.0, path=None):
 
 
 def _figure(width, height):
+    """Returns an empty figure of a size in inches."""
     with extras.needed("plots"):
-        # Unlike pyplot, this has no global state and needs no display.
+        # Unlike pyplot, the class has no global state and needs no display.
         from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=150)
 
 
 def _saved(figure, path):
-    """The figure, written whole to a file, if there is a path."""
+    """Returns a figure, after it was written to a file if there is a path."""
     if path is None:
         return figure
     path = checks.path("path", path)
@@ -264,6 +271,7 @@ def _saved(figure, path):
 
 
 def _label(axis, x, y):
+    """Gives an axis of curves its labels, its grid and its legend."""
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     axis.grid(color=GRID, lw=0.6)
@@ -274,11 +282,13 @@ def _label(axis, x, y):
 
 
 def _in_unit_range(images, value_range):
+    """Returns images with black at 0 and white at 1, as a float32 array."""
     low, high = value_range
     return (np.asarray(images, "float32") - low) / (high - low)
 
 
 def _show(axis, picture):
+    """Draws an image `(height, width, 1 or 3)` without a frame."""
     picture = np.broadcast_to(picture, (*picture.shape[:2], 3))
     axis.imshow(np.clip(picture, 0.0, 1.0), interpolation="nearest")
     axis.set_xticks([])
@@ -287,6 +297,7 @@ def _show(axis, picture):
 
 
 def _name(axis, names, predicted, label):
+    """Writes the predicted class above an image, and the true one if needed."""
     right = predicted == label
     title = f"{names[predicted]}"
     if not right:
@@ -295,6 +306,7 @@ def _name(axis, names, predicted, label):
 
 
 def _check_images(images, adversarial):
+    """Refuses images that cannot be drawn, or that differ in shape."""
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
         checks.refuse(
             "images",
@@ -310,6 +322,13 @@ def _check_images(images, adversarial):
 
 
 def _class_ids(name, values, size):
+    """Returns class ids as an array, or refuses them.
+
+    Args:
+        name: str. The argument, for errors.
+        values: what was given.
+        size: int. The number of images.
+    """
     values = np.asarray(values)
     if values.shape != (size,) or values.dtype.kind not in "iu":
         checks.refuse(

@@ -1,4 +1,4 @@
-"""How programs end that take hours and can go on."""
+"""Programs that take hours, and that can be interrupted and go on."""
 
 import functools
 import shlex
@@ -9,18 +9,18 @@ INTERRUPTED = 130
 
 
 def interruptible(main):
-    """Ends a program in words, where Ctrl-C would end it in a traceback.
+    """Returns a program that Ctrl-C ends with a message, not with a traceback.
 
-    For programs that go on where they were when they are started again, as
-    with `callbacks.Resume`, which saves training before it lets it be
-    interrupted, or with the `state_path` of `evaluate_robustness`.
+    It is meant for programs that, when they are started again, go on from what
+    they have saved: with `callbacks.Resume`, which saves training on Ctrl-C, or
+    with the `state_path` of `evaluate_robustness`.
 
     Args:
         main: function that does the work.
 
     Returns:
-        A function like `main`. On SIGINT it prints the command to go on with,
-        and exits with the code 130.
+        A function like `main`. On SIGINT it prints the command with which the
+        program goes on, and exits with the code 130.
 
     Example:
 

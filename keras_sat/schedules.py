@@ -1,8 +1,8 @@
-"""What changes during training: learning rates, and the size of the attack.
+"""Schedules of the learning rate and of the size of the attack.
 
-All are `keras.optimizers.schedules.LearningRateSchedule`s, functions of the
-number of batches that the optimizer has seen. Checkpoints hold that number, so
-training that goes on after an interruption is where it was.
+All are `keras.optimizers.schedules.LearningRateSchedule`s: functions of the
+number of batches that the optimizer has seen. Checkpoints contain this number,
+so a schedule continues where it was after an interruption.
 """
 
 import dataclasses
@@ -20,20 +20,20 @@ LearningRateSchedule = keras.optimizers.schedules.LearningRateSchedule
 
 @keras.saving.register_keras_serializable("keras_sat")
 class LinearWarmup(LearningRateSchedule):
-    """Rises in a straight line, then follows another schedule or stays.
+    """A schedule that rises linearly, then follows another one or stays.
 
-    At step `i` of the warm-up the value is `start + (peak - start) * i /
-    steps`, where `peak` is what `schedule` begins with. From step `steps` on it
-    is that of `schedule`, which counts from the first step of training.
+    At step `i` of the warm-up, the value is `start + (peak - start) * i /
+    steps`, where `peak` is the first value of `schedule`. From step `steps` on,
+    it is the value of `schedule` at `i`: the steps of the warm-up count.
 
     Args:
-        schedule: float, or `LearningRateSchedule`.
+        schedule: `LearningRateSchedule`, or float for a value that stays.
         steps: int or float >= 0. Length of the warm-up.
-        start: float. What the warm-up begins with. Defaults to `0.0`.
+        start: float. First value of the warm-up. Defaults to `0.0`.
 
     Raises:
         TypeError: If an argument is of the wrong kind.
-        ValueError: If `steps` is negative, or a number not finite.
+        ValueError: If `steps` is negative, or a number is not finite.
 
     Example:
 
@@ -58,14 +58,14 @@ class LinearWarmup(LearningRateSchedule):
         self.start = start
 
     def __call__(self, step):
-        """The value at `step`, a scalar float32 tensor."""
+        """Returns the value at a step, a scalar float32 tensor."""
         passed = ops.cast(step, "float32")
         share = passed / max(self.steps, 1)
         rising = self.start + (self._at(0) - self.start) * share
         return ops.where(passed < self.steps, rising, self._at(step))
 
     def get_config(self):
-        """The arguments, in a form that Keras can save."""
+        """Returns the arguments, in a form that Keras can save."""
         return {
             "schedule": config.saved("schedule", self.schedule),
             "steps": self.steps,
@@ -74,10 +74,11 @@ class LinearWarmup(LearningRateSchedule):
 
     @classmethod
     def from_config(cls, fields):
-        """The schedule that `get_config` described."""
+        """Makes the schedule that `get_config` described."""
         return cls(**{k: config.loaded(v) for k, v in fields.items()})
 
     def _at(self, step):
+        """Returns the value of the schedule after the warm-up."""
         schedule = self.schedule
         if isinstance(schedule, LearningRateSchedule):
             schedule = schedule(step)
@@ -87,16 +88,16 @@ class LinearWarmup(LearningRateSchedule):
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttackSchedule(config.Config):
-    """How the attack of `SATModel` grows while it trains.
+    """A description of how the attack of `SATModel` grows during training.
 
     Args:
-        epsilon: `LearningRateSchedule`. Factor of the radius and of the steps.
-            Defaults to 1 throughout.
-        step_size: `LearningRateSchedule`. Factor of the steps alone, on top of
-            that of `epsilon`. Defaults to 1 throughout.
+        epsilon: `LearningRateSchedule`. Factor of the radius and of the step
+            size. Defaults to a constant 1.
+        step_size: `LearningRateSchedule`. Another factor of the step size, in
+            addition to that of `epsilon`. Defaults to a constant 1.
 
     Raises:
-        TypeError: If a factor is no schedule.
+        TypeError: If a factor is not a schedule.
 
     Example:
 
@@ -120,7 +121,14 @@ class AttackSchedule(config.Config):
                 )
 
     def scale(self, step):
-        """The factors at `step`, as `Attack.__call__` takes them."""
+        """Returns the factors at a step.
+
+        Args:
+            step: int tensor. Number of batches that the optimizer has seen.
+
+        Returns:
+            dict of scalar tensors, arguments of `Attack.scaled`.
+        """
         one = ops.ones(())
         epsilon = one if self.epsilon is None else self.epsilon(step)
         step_size = one if self.step_size is None else self.step_size(step)
@@ -128,12 +136,12 @@ class AttackSchedule(config.Config):
 
 
 def step_decay(rate, boundaries, factor=0.1):
-    """A rate that is multiplied by `factor` at some steps.
+    """Returns a learning rate that is multiplied by `factor` at some steps.
 
     Args:
-        rate: float. The rate of the first step.
-        boundaries: sequence of float > 0, ascending. The steps, counted from 0,
-            that are the first ones with a lower rate; rounded up.
+        rate: float. The rate at the first step.
+        boundaries: sequence of float > 0, ascending. Each step, counted from 0,
+            with which another rate begins; rounded up.
         factor: float. Defaults to `0.1`.
 
     Returns:
@@ -146,20 +154,22 @@ def step_decay(rate, boundaries, factor=0.1):
     if not first or first[0] < 1 or sorted(set(first)) != first:
         checks.refuse("boundaries", "be positive and ascending", boundaries)
     values = [rate * factor**i for i in range(len(first) + 1)]
-    # In Keras, a boundary is the last step of what is before it.
+    # In Keras, a boundary is the last step with the rate before it.
     return keras.optimizers.schedules.PiecewiseConstantDecay(
         [step - 1 for step in first], values
     )
 
 
 def cosine_decay(rate, steps, warmup_steps=0, start=0.0):
-    """A rate that falls to 0 along half a cosine, after a linear warm-up.
+    """Returns a learning rate that falls to 0 along half a cosine.
+
+    Before that, it may rise linearly in a warm-up.
 
     Args:
         rate: float. The highest rate.
-        steps: float > `warmup_steps`. When the rate is 0.
+        steps: float > `warmup_steps`. The step at which the rate reaches 0.
         warmup_steps: float >= 0. Length of the warm-up. Defaults to `0`.
-        start: float. The rate of the first step of a warm-up. Defaults to
+        start: float. The rate at the first step of the warm-up. Defaults to
             `0.0`.
 
     Returns:

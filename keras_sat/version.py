@@ -1,4 +1,4 @@
-"""The version of this package, and of what its results depend on."""
+"""The version of this package, and of those that its results depend on."""
 
 import keras
 import tensorflow as tf

@@ -1,3 +1,5 @@
+"""Tests of saving and loading of objects."""
+
 import dataclasses
 import functools
 import json

@@ -1,4 +1,4 @@
-"""Runs the examples as a user would, on small sets."""
+"""Runs the programs in `examples/` as a user would, on small data sets."""
 
 import json
 import os
@@ -39,7 +39,7 @@ TINY_L1 = {
 
 
 def start(name, *before, environment=None, **flags):
-    """A process that runs an example."""
+    """Starts a process that runs an example."""
     written = [f"--{flag}={value}" for flag, value in flags.items()]
     return subprocess.Popen(
         [sys.executable, *before, f"examples/{name}.py", *written],
@@ -53,7 +53,7 @@ def start(name, *before, environment=None, **flags):
 
 class ExamplesTest(TestCase):
     def finish(self, process):
-        """What a process prints."""
+        """Waits for the end of a process, and returns what it has printed."""
         try:
             output, _ = process.communicate(timeout=600)
         finally:
@@ -62,7 +62,7 @@ class ExamplesTest(TestCase):
         return output
 
     def check_results(self, directory, images, classes):
-        """What is there at the end, and that its parts agree."""
+        """Checks that the results are there, and agree with each other."""
         report = keras_sat.RobustnessReport.load(directory)
         self.assertEqual(report.num_images, images)
         self.assertLen(report.attacks, 4)
@@ -91,7 +91,7 @@ class ExamplesTest(TestCase):
         )
 
     def end_after_an_epoch(self, process, directory, how=signal.SIGKILL):
-        """What a training prints that ends with its first checkpoint."""
+        """Kills a training after its first checkpoint; returns its output."""
         deadline = time.monotonic() + 300
         while not list(directory.glob("checkpoint-*.npz")):
             self.assertIsNone(process.poll(), "It ended too early.")
@@ -119,7 +119,7 @@ class ExamplesTest(TestCase):
         self.assertEmpty(list(results.rglob(".*")))
 
     def train_and_kill_imagenet(self, **flags):
-        """Trains two epochs, killed in the second.
+        """Trains for two epochs, with a kill in the second.
 
         Returns:
             `pathlib.Path` of the results.
@@ -186,7 +186,7 @@ class ExamplesTest(TestCase):
         self.check_results(results, images=4, classes=10)
 
     def write_photographs(self):
-        """A folder of real photographs of two classes, and a broken one."""
+        """Writes photographs of two classes, and a broken file among them."""
         folder = pathlib.Path(self.get_temp_dir()) / "photos"
         pictures = pathlib.Path(skimage.__file__).parent / "data"
         for name, files in (("colored", COLORED), ("gray", GRAY)):

@@ -1,3 +1,5 @@
+"""Tests of the example that imports an official checkpoint."""
+
 import json
 import pathlib
 from unittest import mock
@@ -25,7 +27,7 @@ class ImportOfficialCheckpointTest(TestCase):
         )
 
     def run_example(self, **options):
-        """The printed results."""
+        """Runs the example and returns the results that it printed."""
         example.FLAGS.mark_as_parsed()
         networks = mock.patch.dict(example.NETWORKS, resnet=self.network)
         with networks, flagsaver.flagsaver(**options):

@@ -1,4 +1,4 @@
-"""Who may import whom, and what the package needs to be importable."""
+"""Checks which part of the package imports which, and what it all needs."""
 
 import ast
 import pathlib
@@ -12,7 +12,8 @@ from tests.test_case import TestCase
 
 PACKAGE = pathlib.Path(keras_sat.__file__).parent
 
-# A part of the package imports only parts with a lower number.
+# A part of the package imports only parts with a lower number. The same table,
+# with a line about each part, is in CONTRIBUTING.md.
 LEVELS = {
     "checks": 0,
     "extras": 0,
@@ -40,19 +41,21 @@ LEVELS = {
     "recipes": 6,
     "__init__": 7,
 }
-# Training, evaluation and callbacks work for any network and any data.
+# Training, evaluation and callbacks work for any network and any data, so they
+# know neither the networks nor the data sets of this package.
 NEVER = {
     (part, other)
     for part in ("training", "evaluation", "callbacks")
     for other in ("models", "data")
 }
+# Other packages are optional: they are imported inside functions.
 REQUIRED = {"absl", "filelock", "keras", "numpy", "tensorflow"}
 
 
 def imported(nodes):
-    """The modules that statements import, as lists of the parts of names.
+    """Yields the modules that statements import, each as a list of names.
 
-    What is imported from a module may be a module itself, and is added.
+    `from a import b` gives `["a", "b"]`, because `b` may be a module, too.
     """
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -68,19 +71,21 @@ def imported(nodes):
 
 
 def is_allowed(part, name):
-    """Whether a file of `part` may import a module of the package."""
+    """Tells whether a file of `part` may import a module of the package."""
     if len(name) < 2 or name[1] not in LEVELS:
-        # The root package by its name, or what it gives to users.
+        # This is the root package itself, or a name that it gives to users:
+        # inside the package both would be circular.
         return False
     other = name[1]
     if other == part:
-        # A file of the same package, and not what its `__init__` gives.
+        # A file of the same part may be imported, but not the `__init__` of
+        # that part, which imports the file in turn.
         return len(name) > 2 and (PACKAGE / part / f"{name[2]}.py").is_file()
     return LEVELS[other] < LEVELS[part] and (part, other) not in NEVER
 
 
 def refused_imports(part, source):
-    """The imports in `source`, a file of `part`, that break the rules."""
+    """Returns the imports in `source`, a file of `part`, that break a rule."""
     tree = ast.parse(source)
     refused = [
         ".".join(name)
@@ -95,7 +100,7 @@ def refused_imports(part, source):
 
 
 def files():
-    """Triples of a file of the package, its part, and its code."""
+    """Yields the path, the part and the code of each file of the package."""
     for path in sorted(PACKAGE.rglob("*.py")):
         part = path.relative_to(PACKAGE).with_suffix("").parts[0]
         yield path, part, path.read_text()
@@ -149,7 +154,7 @@ class ImportTest(TestCase):
         source = "def load():\n    import tensorflow_datasets"
         self.assertEqual(refused_imports("data", source), [])
 
-    def test_examples_import_no_part_of_the_package(self):
+    def test_examples_import_the_root_of_the_package_only(self):
         root = PACKAGE.parent
         files = [*root.glob("examples/*.py"), *root.glob("benchmarks/*.py")]
         self.assertNotEmpty(files)
@@ -157,6 +162,7 @@ class ImportTest(TestCase):
             for name in imported(ast.walk(ast.parse(path.read_text()))):
                 package, *rest = name
                 self.assertFalse(package == "keras_sat" and rest, path)
+                self.assertNotEqual(package, "tests", path)
 
     def test_another_backend_ends_in_a_message_that_says_what_to_set(self):
         # The other backends need packages that are not installed here.

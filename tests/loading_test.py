@@ -1,7 +1,8 @@
-"""Classifiers from files, and the example that evaluates them."""
+"""Tests of classifiers from files, and of the example that evaluates them."""
 
 import dataclasses
 import functools
+import os
 import pathlib
 import subprocess
 import sys
@@ -25,7 +26,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 class OwnLayer(keras.layers.Layer):
-    """The identity."""
+    """A layer that returns what it is given."""
 
     def call(self, x):
         return x
@@ -211,6 +212,23 @@ class LoadingTest(TestCase):
             keras_sat.load_model(changed)
         classifier = load_classifier(changed)
         self.assertEqual(classifier.model.output_shape, (None, 5))
+
+    def test_another_kind_of_file_is_refused(self):
+        folder = self.get_temp_dir()
+        text = os.path.join(folder, "text.keras")
+        with open(text, "w") as file:
+            file.write("not a model")
+        other = os.path.join(folder, "other.keras")
+        self.tiny_classifier()[0].save(other)
+        for path, received in (
+            (text, "path='.*text.keras'"),
+            (other, "a Functional in '.*other.keras'"),
+            (folder + "/none.keras", "path='.*none.keras'"),
+        ):
+            with self.assertRaisesRegex(
+                ValueError, "`path` must be a `.keras` file .*" + received
+            ):
+                keras_sat.load_model(path)
 
     @pytest.mark.large
     def test_the_example_evaluates_a_folder_of_images(self):

@@ -1,7 +1,8 @@
-"""Each input at each entrance: the right result, or an error of the package.
+"""Gives each kind of input to each function that takes such inputs.
 
-`python -m tests.matrix` writes the table in `docs/entrances.md`, which
-`tests/matrix_test.py` compares with what happens, cell by cell.
+Each must give the right result, or end in an error of the package. `python -m
+tests.matrix` writes what happens into the tables of `docs/entrances.md`, and
+`tests/matrix_test.py` compares them with what happens, cell by cell.
 """
 
 import collections
@@ -29,7 +30,7 @@ SHORT = keras_sat.PGD(epsilon=0.1, step_size=0.1, steps=1, random_start=False)
 
 
 def network(head=CLASSES, **kwargs):
-    """A linear classifier, of which every result is known to the last bit."""
+    """Returns a linear classifier, whose results are known to the last bit."""
     inputs = keras.Input(SHAPE, **kwargs)
     x = keras.layers.Flatten()(inputs)
     dense = keras.layers.Dense(head, name="logits")
@@ -41,7 +42,7 @@ def network(head=CLASSES, **kwargs):
 
 
 def arrays(count=12):
-    """Float images of the range, and int32 labels."""
+    """Returns float images in the range, and int32 labels."""
     generator = np.random.default_rng(0)
     images = generator.uniform(size=(count, *SHAPE)).astype("float32")
     return images, generator.integers(CLASSES, size=count).astype("int32")
@@ -49,14 +50,14 @@ def arrays(count=12):
 
 @dataclasses.dataclass
 class Given:
-    """What a row gives to an entrance: arrays, and a dataset of them.
+    """The data of a row, as arrays and as a dataset.
 
     Args:
-        images, labels, weights: arrays; a dataset is cut from them in batches
+        images, labels, weights: arrays. A dataset is made of them in batches
             of 4, so that a fault of the last image is in the last batch.
-        dataset: instead of the one that is cut.
+        dataset: a dataset to use instead of that one.
         same: bool. Whether each result must be that of plain arrays.
-        numeric: bool. Whether it is `same` up to rounding only.
+        numeric: bool. Whether results are the same up to rounding only.
     """
 
     images: object = None
@@ -76,7 +77,7 @@ class Given:
 
 @functools.cache
 def trained():
-    """The `SATModel` that all rows share."""
+    """Returns the `SATModel` that all rows share."""
     keras.utils.set_random_seed(0)
     model = keras_sat.SATModel(network(), attack=PGD, eval_attack=PGD)
     model.save_weights(os.path.join(folder(), "start.weights.h5"))
@@ -85,12 +86,12 @@ def trained():
 
 @functools.cache
 def folder():
-    """A place for files."""
+    """Returns a folder for files."""
     return tempfile.mkdtemp()
 
 
 def fresh():
-    """The shared model as it was before it saw anything."""
+    """Returns the shared model, with its first weights and seeds."""
     model = trained()
     model.load_weights(os.path.join(folder(), "start.weights.h5"))
     model.seeds.state.assign([1, 0])
@@ -99,17 +100,17 @@ def fresh():
 
 
 def plain():
-    """A dataset with which nothing is wrong."""
+    """Returns a dataset without faults."""
     images, labels = arrays()
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
 
 
 def weights_after(model):
-    """What training has made of the kernel."""
+    """Returns the kernel of the network after training."""
     return np.asarray(model.model.get_layer("logits").kernel)
 
 
-# Entrances for data: from what is given to what comes of it.
+# Entrances for data. Each takes `Given` and returns a result as numbers.
 
 
 def fit_arrays(given):
@@ -231,7 +232,7 @@ DATA_ENTRANCES = {
     "AdversarialImages": adversarial_images,
     "CatastrophicOverfitting": catastrophic_overfitting,
 }
-# These are not given datasets; those of the others not arrays.
+# These take arrays only. The other entrances are given datasets only.
 ARRAYS_ONLY = {
     "fit (arrays)",
     "train_on_batch",
@@ -245,7 +246,7 @@ ARRAYS_ONLY = {
 
 
 def changed(what, index, value):
-    """Arrays with another value in one place."""
+    """Returns data with another value in one place."""
     given = dict(zip(("images", "labels"), arrays(), strict=True))
     given[what] = given[what].copy()
     given[what][index] = value
@@ -257,26 +258,20 @@ def smoothed(labels):
 
 
 def data_rows():
-    """What is given, by its description."""
+    """Returns the data of each row, by its description."""
+    return accepted_data() | faulty_data()
+
+
+def accepted_data():
+    """Returns data that every entrance should take."""
     images, labels = arrays()
     one_hot = np.eye(CLASSES)[labels]
-    whole = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
-    other_size = tf.data.Dataset.from_generator(
-        lambda: iter([(images[:4], labels[:4]), (images[:4, :3], labels[:4])]),
-        output_signature=(
-            tf.TensorSpec((None, None, 4, 1)),
-            tf.TensorSpec((None,), tf.int32),
-        ),
-    )
     unknown = tf.data.Dataset.from_generator(
         lambda: iter(
             [(images[i : i + 4], labels[i : i + 4]) for i in (0, 4, 8)]
         ),
         output_signature=(tf.TensorSpec(None), tf.TensorSpec(None, tf.int32)),
     )
-    keyed = tf.data.Dataset.from_tensor_slices(
-        {"image": images, "label": labels, "id": labels}
-    ).batch(4)
     return {
         "labels uint8": Given(images, labels.astype("uint8")),
         "labels uint64": Given(images, labels.astype("uint64")),
@@ -297,6 +292,24 @@ def data_rows():
             (255 * images).astype("uint8"), labels, same=False
         ),
         "shapes unknown": Given(dataset=unknown),
+    }
+
+
+def faulty_data():
+    """Returns data with something wrong, which most entrances refuse."""
+    images, labels = arrays()
+    one_hot = np.eye(CLASSES)[labels]
+    other_size = tf.data.Dataset.from_generator(
+        lambda: iter([(images[:4], labels[:4]), (images[:4, :3], labels[:4])]),
+        output_signature=(
+            tf.TensorSpec((None, None, 4, 1)),
+            tf.TensorSpec((None,), tf.int32),
+        ),
+    )
+    keyed = tf.data.Dataset.from_tensor_slices(
+        {"image": images, "label": labels, "id": labels}
+    ).batch(4)
+    return {
         "last image NaN": changed("images", -1, np.nan),
         "last image infinite": changed("images", -1, np.inf),
         "last image 0..255": changed("images", -1, 255.0),
@@ -316,11 +329,11 @@ def data_rows():
         "no labels": Given(images),
         "no images": Given(images[:0], labels[:0]),
         "a dictionary": Given(dataset=keyed),
-        "an endless dataset": Given(dataset=whole.repeat()),
+        "an endless dataset": Given(dataset=plain().repeat()),
     }
 
 
-# Entrances for networks: each gets a function that builds one.
+# Entrances for networks. Each takes a network.
 
 
 def construct(model):
@@ -370,19 +383,19 @@ def export(model):
 
 
 def load(model):
-    """Saves as Keras does, and loads; a function cannot be saved."""
+    """Saves a network by Keras and loads it; a function cannot be saved."""
     if not isinstance(model, keras.Model):
         return keras_sat.load_classifier(model)
     path = os.path.join(folder(), "network.keras")
     with warnings.catch_warnings():
-        # Keras warns of what is not built.
+        # Keras warns of networks that are not built.
         warnings.simplefilter("ignore")
         model.save(path)
     return measure(keras_sat.load_classifier(path))
 
 
 def reload(model):
-    """Saves a `SATModel` of it, and loads that."""
+    """Saves a `SATModel` of a network, and loads that."""
     path = os.path.join(folder(), "trained.keras")
     sat_model = keras_sat.SATModel(model, SHORT, SHORT)
     sat_model.save(path)
@@ -409,7 +422,7 @@ NETWORK_ENTRANCES = {
 
 @keras.saving.register_keras_serializable("matrix")
 class Subclassed(keras.Model):
-    """A network of which nobody sees the inside."""
+    """A network whose layers cannot be seen from outside."""
 
     def __init__(self, activation=None, **kwargs):
         super().__init__(**kwargs)
@@ -418,22 +431,22 @@ class Subclassed(keras.Model):
         self.activation = activation
 
     def get_config(self):
-        """The arguments."""
+        """Returns the arguments."""
         return super().get_config() | {"activation": self.activation}
 
     def call(self, images):
-        """Logits, or what the activation makes of them."""
+        """Returns logits, after the activation if there is one."""
         return self.dense(self.flatten(images))
 
 
 def called(model):
-    """A subclassed model that was built by being called."""
+    """Returns a subclassed model, after a call that builds it."""
     model(arrays()[0])
     return model
 
 
 def ending(function, head=CLASSES):
-    """A network that ends in `function`."""
+    """Returns a network that ends in `function`."""
     base = network(head)
     return keras.Model(base.inputs, function(base.outputs[0]))
 
@@ -469,20 +482,19 @@ def two_inputs():
 
 
 def with_numpy(images):
-    """A function that only NumPy can call."""
+    """Returns logits, by NumPy only."""
     flat = np.asarray(images).reshape(len(images), -1)
     return flat[:, :CLASSES].astype("float32")
 
 
 def with_tensorflow(images):
-    """A function that TensorFlow can differentiate."""
+    """Returns logits, by operations that TensorFlow differentiates."""
     return tf.reshape(images, [-1, 16])[:, :CLASSES]
 
 
 def network_rows():
-    """How a network is built, by its description."""
-    layers = keras.layers
-    ops = keras.ops
+    """Returns the function that builds each row's network."""
+    layers, ops = keras.layers, keras.ops
     dense = functools.partial(layers.Dense, CLASSES)
     return {
         "functional": network,
@@ -523,7 +535,7 @@ def network_rows():
     }
 
 
-# Entrances for attacks: each gets what was given for one.
+# Entrances for attacks. Each takes an attack, or what was passed as one.
 
 
 def training_attack(attack):
@@ -566,7 +578,7 @@ ATTACK_ENTRANCES = {
 
 
 def attack_rows():
-    """How an attack is made, by its description."""
+    """Returns the function that makes each row's attack."""
     return {
         "PGD": lambda: SHORT,
         "PGD, targeted": lambda: SHORT.replace(targeted=True),
@@ -595,27 +607,27 @@ TABLES = {
 
 @functools.cache
 def rows(table):
-    """The rows of a table; data are made once."""
+    """Returns the rows of a table; data are made once."""
     return TABLES[table][1]()
 
 
 @functools.cache
 def right(entrance):
-    """What an entrance makes of plain data."""
+    """Returns the result of an entrance for plain data."""
     images, labels = arrays()
     return np.asarray(DATA_ENTRANCES[entrance](Given(images, labels)))
 
 
 def cell(table, row, entrance):
-    """What happens there, in words.
+    """Gives the input of a row to an entrance, and tells what happens.
 
     Returns:
-        `"works"`, `"-"` where the two do not meet, or the first words of an
-        error of the package.
+        `"works"`, `"-"` if the entrance does not take such data at all, or the
+        first words of an error of the package.
 
     Raises:
         AssertionError: If the result is wrong.
-        Exception: One that is not the package's own.
+        Exception: If an error is not one of the package.
     """
     given = rows(table)[row]
     act = TABLES[table][0][entrance]
@@ -635,10 +647,10 @@ def cell(table, row, entrance):
 
 
 def outcome(action):
-    """`"works"`, or the words of a refusal up to what was received."""
+    """Returns `"works"`, or an error's words up to what was received."""
     try:
         with warnings.catch_warnings():
-            # Keras warns of the end of data of unknown length.
+            # Keras warns when data of unknown length end.
             warnings.filterwarnings("ignore", "Your input ran out of data")
             action()
     except (TypeError, ValueError) as error:
@@ -650,15 +662,16 @@ def outcome(action):
 
 
 def page():
-    """The text of the page."""
+    """Returns the text of the page."""
     lines = [
         "# What each entrance takes",
         "",
-        "Each input was given to each entrance. It *works*, with the result",
-        "of plain float images and integer labels where that is to be",
-        "expected, or it is refused by a `ValueError` or `TypeError` that",
-        "begins with the words below. `python -m tests.matrix` writes this",
-        "page; a test compares it, cell by cell, with what happens.",
+        "The rows are inputs, the columns functions that take such inputs. An",
+        "input *works*, or it is refused by a `ValueError` or `TypeError` that",
+        "begins with the words below the table. Where inputs mean the same as",
+        "plain float images and integer labels, the result is the same, too.",
+        "`python -m tests.matrix` writes this page, and a test compares it",
+        "with what happens, cell by cell.",
     ]
     for table, (entrances, _) in TABLES.items():
         numbers = collections.OrderedDict()
@@ -681,7 +694,7 @@ def page():
 
 
 def expected():
-    """The cells of the page: `{(table, row, entrance): words}`."""
+    """Returns the cells of the page: `{(table, row, entrance): words}`."""
     cells = {}
     for table, (entrances, _) in TABLES.items():
         section = PAGE.read_text().split(f"## {table}\n")[1].split("\n## ")[0]

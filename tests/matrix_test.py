@@ -1,4 +1,4 @@
-"""The page of what each entrance takes, against what happens there."""
+"""Compares the tables of `docs/entrances.md` with what happens."""
 
 from absl.testing import parameterized
 

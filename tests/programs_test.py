@@ -17,10 +17,10 @@ class InterruptibleTest(TestCase):
     def test_ctrl_c_ends_in_words_and_code_130(self):
         @keras_sat.interruptible
         def main():
-            """What it does."""
+            """Does nothing."""
             raise KeyboardInterrupt
 
-        self.assertEqual(main.__doc__, "What it does.")
+        self.assertEqual(main.__doc__, "Does nothing.")
         with contextlib.redirect_stderr(io.StringIO()) as errors:
             with self.assertRaises(SystemExit) as caught:
                 main()

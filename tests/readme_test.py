@@ -1,9 +1,9 @@
 """Runs the Python blocks of the README, in their order, like one program.
 
 A block that is too large for a test has one or more comments before it, which
-nobody sees who reads the page: `<!-- in the test: OLD => NEW -->` runs the
-block with OLD replaced by NEW. The blocks find `ds` and `images`, which stand
-for the reader's own data, and `small`, a function that builds a network.
+do not show on the page: `<!-- in the test: OLD => NEW -->` lets the test run
+the block with OLD replaced by NEW. The blocks can use `ds` and `images`, which
+stand for the data of the reader, and `small`, a function that builds a network.
 """
 
 import os
@@ -27,7 +27,7 @@ model.fit(ds)
 
 
 def python_blocks(text):
-    """Pairs of a block as the reader sees it, and as the test runs it."""
+    """Yields each block as the reader sees it, and as the test runs it."""
     for match in BLOCK.finditer(text):
         block = smaller = match.group(match.lastindex)
         for old, new in COMMENT.findall(match.group(1)):
@@ -38,7 +38,7 @@ def python_blocks(text):
 
 
 def small():
-    """A network for ten classes that is quickly compiled."""
+    """Returns a network for ten classes that compiles quickly."""
     return keras.Sequential(
         [
             keras.Input((32, 32, 3)),

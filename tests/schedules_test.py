@@ -14,7 +14,7 @@ from tests.test_case import TestCase
 
 class LearningRateTest(TestCase):
     def values(self, schedule, steps):
-        """The schedule at some steps, eagerly and in a `tf.function`."""
+        """Returns a schedule at some steps, eagerly and in a `tf.function`."""
         traced = tf.function(schedule)
         eager = [float(schedule(step)) for step in steps]
         steps = [tf.constant(step, tf.int64) for step in steps]
@@ -88,7 +88,7 @@ class LearningRateTest(TestCase):
 
 
 class AttackScheduleTest(TestCase):
-    """Inside `fit`, on a model that remembers how far images were moved."""
+    """Tests inside `fit`, on a model that records the perturbations."""
 
     ATTACK = keras_sat.PGD(epsilon=0.08, step_size=0.02, steps=2)
 
@@ -107,7 +107,7 @@ class AttackScheduleTest(TestCase):
         return model
 
     def sizes(self, model, batches, of="size"):
-        """The largest perturbation of each batch of one `fit`."""
+        """Returns the largest perturbation of each batch of one `fit`."""
         found = []
         size = getattr(model.model.get_layer("watched"), of)
         remember = keras.callbacks.LambdaCallback(
@@ -184,7 +184,7 @@ class AttackScheduleTest(TestCase):
 
 @keras.saving.register_keras_serializable("tests")
 class Watched(keras.layers.Layer):
-    """Keeps how far from grey its inputs were, the last ones in training.
+    """A layer that records how far the training images are from grey.
 
     `size` is the largest distance of a pixel, `length` that of an image.
     """
@@ -210,7 +210,7 @@ class Watched(keras.layers.Layer):
 
     @classmethod
     def around(cls, test):
-        """A classifier that begins with this layer."""
+        """Builds a classifier that begins with this layer."""
         inner = test.tiny_classifier()[0]
         inputs = keras.Input(inner.input_shape[1:])
         return keras.Model(inputs, inner(cls(name="watched")(inputs)))

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks import losses
+from keras_sat.attacks.ascent import Ascent
 from keras_sat.attacks.loops import per_image
 from keras_sat.attacks.loops import repeat
 from keras_sat.attacks.loops import where
@@ -173,7 +174,7 @@ class APGD(StepwiseAttack):
         # Of images whose attempt ends here, the index is out of range.
         index = tf.clip_by_value(state.index, 0, self.steps)
         period = tf.gather(self._periods(), index)
-        ascent, x, direction = self._adapt(ascent, direction, period)
+        ascent, x, direction = ascent.adapted(direction, period, self.rho)
         ascent = self._move(state, ascent, x, direction)
         return self._begun_anew(
             state._replace(ascent=ascent, index=state.index + 1), shared
@@ -210,7 +211,7 @@ class APGD(StepwiseAttack):
         """Returns ascents that begin at random points."""
         seeds = fold_in(of_images(seed, state.rows), state.attempt)
         start = self.start(state.images, seeds)
-        return _Ascent.begin(start, 2 * self.epsilon * self.width)
+        return Ascent.begin(start, 2 * self.epsilon * self.width)
 
     def start(self, images, seed):
         """Returns random points on the border of the ball, in the range.
@@ -255,37 +256,6 @@ class APGD(StepwiseAttack):
         sums = repeat(add, once(), self.expectation_steps - 1)
         return tuple(a / self.expectation_steps for a in sums)
 
-    def _adapt(self, ascent, direction, period):
-        """Halves steps and goes back to the best iterates, at a checkpoint.
-
-        Args:
-            ascent: `_Ascent`.
-            direction: float tensor. The direction of the step from `ascent.x`.
-            period: int tensor `(batch,)`. Steps since the last checkpoint; 0 if
-                this is none.
-
-        Returns:
-            The new ascent, and from where and in which direction the next step
-            is made.
-        """
-        check = period > 0
-        # Conditions 1 and 2 of section 3 of the paper. Like the code of its
-        # authors, and unlike the text, the first one includes equality.
-        few_rises = ascent.rises <= self.rho * tf.cast(period, tf.float32)
-        stuck = ~ascent.halved & (ascent.best_value <= ascent.checked_value)
-        halve = check & (few_rises | stuck)
-        x = where(halve, ascent.best, ascent.x)
-        direction = where(halve, ascent.best_direction, direction)
-        ascent = ascent._replace(
-            step=tf.where(halve, ascent.step / 2, ascent.step),
-            rises=tf.where(check, tf.zeros_like(ascent.rises), ascent.rises),
-            halved=tf.where(check, halve, ascent.halved),
-            checked_value=tf.where(
-                check, ascent.best_value, ascent.checked_value
-            ),
-        )
-        return ascent, x, direction
-
     def _move(self, state, ascent, x, direction):
         """Returns the ascent after a step with momentum from `x`."""
         ahead = x + per_image(ascent.step, x) * direction
@@ -306,7 +276,7 @@ class _State(NamedTuple):
         attempt: int tensor `(batch,)`. How many attempts have ended.
         index: int tensor `(batch,)`. How many steps of the present attempt have
             been made.
-        ascent: `_Ascent`. The present attempt.
+        ascent: `Ascent`. The present attempt.
         adversarial: images. The worst ones of the attempts that have ended.
         value: float tensor `(batch,)`. Their loss.
         done: bool tensor `(batch,)`. True if the image is broken, or if all
@@ -323,79 +293,3 @@ class _State(NamedTuple):
     adversarial: tf.Tensor
     value: tf.Tensor
     done: tf.Tensor
-
-
-class _Ascent(NamedTuple):
-    """The state of an ascent.
-
-    Args:
-        x: images. The present iterate.
-        previous: images. The iterate before.
-        best: images. The first misclassified iterate, or else the one of the
-            highest loss.
-        best_direction: tensor like the images. The direction of a step from
-            `best`.
-        best_value: float tensor `(batch,)`. The loss of `best`.
-        last_value: float tensor `(batch,)`. The loss of `previous`.
-        checked_value: float tensor `(batch,)`. `best_value` at the last
-            checkpoint.
-        step: float tensor `(batch,)`. The step size.
-        rises: float tensor `(batch,)`. In how many steps since the last
-            checkpoint the loss rose.
-        halved: bool tensor `(batch,)`. True if the step size was halved at the
-            last checkpoint.
-    """
-
-    x: tf.Tensor
-    previous: tf.Tensor
-    best: tf.Tensor
-    best_direction: tf.Tensor
-    best_value: tf.Tensor
-    last_value: tf.Tensor
-    checked_value: tf.Tensor
-    step: tf.Tensor
-    rises: tf.Tensor
-    halved: tf.Tensor
-
-    @classmethod
-    def begin(cls, start, step):
-        """Returns the ascent before the first evaluation.
-
-        Args:
-            start: float tensor. The first iterates.
-            step: float. The first step size.
-        """
-
-        def fill(number):
-            return tf.fill(tf.shape(start)[:1], number)
-
-        return cls(
-            x=start,
-            previous=start,
-            best=start,
-            best_direction=tf.zeros_like(start),
-            best_value=fill(-float("inf")),
-            last_value=fill(float("inf")),
-            checked_value=fill(-float("inf")),
-            step=fill(step),
-            rises=fill(0.0),
-            halved=fill(True),
-        )
-
-    def seen(self, value, direction, success):
-        """Returns the ascent after `x` was evaluated.
-
-        Args:
-            value: float tensor `(batch,)`. The loss.
-            direction: tensor like `x`. The direction of a step from `x`.
-            success: bool tensor `(batch,)`. True if `x` is misclassified.
-        """
-        better = success | (value > self.best_value)
-        rise = tf.cast(value > self.last_value, tf.float32)
-        return self._replace(
-            best=where(better, self.x, self.best),
-            best_direction=where(better, direction, self.best_direction),
-            best_value=tf.where(better, value, self.best_value),
-            last_value=value,
-            rises=self.rises + rise,
-        )

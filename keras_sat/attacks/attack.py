@@ -16,7 +16,7 @@ from keras_sat.attacks.loops import where
 from keras_sat.attacks.network import Network
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.seeds import random_seed
-from keras_sat.checks.batches import expected_by
+from keras_sat.checks.batches import batch_spec
 from keras_sat.predictions.inference import checked_inference
 from keras_sat.predictions.inference import input_gradient
 from keras_sat.predictions.inference import refuse_missing_gradient
@@ -291,7 +291,7 @@ class Attack(config.Config, abc.ABC):
             Tuple of images, labels and seed.
         """
         if tf.executing_eagerly():
-            expected_by(model, self.value_range).check(images, labels)
+            batch_spec(model, self.value_range).check(images, labels)
         # In float32 whatever the network computes in: in bfloat16 a step of
         # 1/255 near 1 is less than the distance to the next number.
         images = to_float(images, self.value_range)

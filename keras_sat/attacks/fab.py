@@ -96,7 +96,7 @@ class FAB(StepwiseAttack):
         return "FAB" if self.target_classes is None else "FAB-T"
 
     def for_classes(self, num_classes):
-        """The attack with at most `num_classes - 1` target classes."""
+        """Returns the attack with fewer targets, if there are few classes."""
         if self.target_classes is None:
             return self
         return self.replace(

@@ -1,4 +1,4 @@
-"""What happens between the steps and epochs of training."""
+"""Callbacks for the training of a `SATModel`."""
 
 from keras_sat.callbacks.adversarial_images import AdversarialImages
 from keras_sat.callbacks.best_checkpoint import BestCheckpoint

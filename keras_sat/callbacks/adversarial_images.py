@@ -1,4 +1,4 @@
-"""Pictures of what the attack makes of some images, epoch after epoch."""
+"""A callback that draws adversarial images after each epoch."""
 
 import io
 import os
@@ -22,13 +22,13 @@ class AdversarialImages(Writer):
     """Draws clean images, adversarial ones and their difference.
 
     After each epoch the same images are attacked by the `eval_attack` of the
-    model, and drawn with what is predicted for them.
+    model. They are drawn with the classes that the model predicts for them.
 
     Args:
         dataset: `tf.data.Dataset` of `(images, labels)` batches. Its first
             images are drawn.
-        directory: str or path-like. Where `adversarial-0001.png` and so on are
-            written; it is created.
+        directory: str or path-like. The folder in which the files
+            `adversarial-0001.png` and so on are written; it is created.
         count: int >= 1. The number of images. Defaults to `8`.
         tensorboard: bool. Whether to write the pictures for TensorBoard, too,
             in the same folder. Defaults to `False`.
@@ -75,7 +75,7 @@ class AdversarialImages(Writer):
             self.model.expected_batches().check(images, labels, number=number)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Attacks and draws."""
+        """Attacks the images, and draws them."""
         model = self.model
         images, labels = (
             np.concatenate(parts)[: self.count]
@@ -83,11 +83,13 @@ class AdversarialImages(Writer):
         )
         images = to_float(images, model.value_range)
         with averaging.averaged_weights(model):
+            # The same seed each time: the pictures differ by the weights only.
             adversarial = model.eval_attack(model.model, images, labels, (0, 0))
             predicted = [
                 np.argmax(model.model(x, training=False), axis=-1)
                 for x in (images, adversarial)
             ]
+        # All workers attack, as variables are read by all of them or by none.
         if not distribution.is_chief(model.distribute_strategy):
             return
         figure = plots.perturbation_grid(
@@ -113,15 +115,23 @@ class AdversarialImages(Writer):
             self._writer.flush()
 
     def remove_unfinished(self):
-        """Removes what processes that were killed have left there."""
+        """See `Writer.remove_unfinished`."""
         files.remove_unfinished(self.directory, "adversarial-*.png")
 
 
 def _first_batches(dataset, count):
-    """Batches `(images, labels)` that hold `count` images, if there are."""
+    """Returns the first batches of a dataset, with at least `count` images.
+
+    Args:
+        dataset: `tf.data.Dataset` of `(images, labels)` batches.
+        count: int. All batches are returned if they have fewer images.
+
+    Returns:
+        List of pairs of arrays.
+    """
     batches, size = [], 0
     for batch in dataset:
-        images, labels, _ = datasets.parts(batch)
+        images, labels, _ = datasets.unpack_batch(batch)
         batches.append((np.asarray(images), np.asarray(labels)))
         size += len(batches[-1][0])
         if size >= count:

@@ -1,4 +1,4 @@
-"""The model of the best epoch in a file."""
+"""A callback that keeps the model of the best epoch in a file."""
 
 import glob
 import json
@@ -17,12 +17,13 @@ class BestCheckpoint(Writer):
     """Saves the whole model whenever an epoch is better than all before it.
 
     Robust accuracy falls again when adversarial training goes on for long: the
-    best epoch is rarely the last one. Moving averages, where there are any, are
-    what is evaluated and saved.
+    best epoch is rarely the last one. If the optimizer keeps moving averages of
+    the weights, these are evaluated and saved.
 
-    The logs of that epoch stand beside the model in a JSON file, from which
-    training that goes on after an interruption knows what it has to beat. Both
-    are written whole or not at all. One worker of several writes.
+    The logs of the best epoch are written to a JSON file beside the model. When
+    training goes on after an interruption, it reads there which value an epoch
+    has to exceed. Each file is written whole or not at all. One worker of
+    several writes.
 
     Args:
         path: str or path-like. The `.keras` file to write; its folder is
@@ -32,8 +33,8 @@ class BestCheckpoint(Writer):
 
     Raises:
         ValueError: If `path` is no `.keras` file; in `fit`, if there is no such
-            log, or if `path` cannot be written or another process writes it. An
-            epoch without validation is passed over.
+            log, or if `path` cannot be written or another process writes it. In
+            an epoch without validation nothing is saved.
 
     Example:
 
@@ -61,7 +62,7 @@ class BestCheckpoint(Writer):
         return self.path.removesuffix(".keras") + ".json"
 
     def on_train_begin(self, logs=None):
-        """Finds out what there is to beat."""
+        """Reads the value of the best epoch of an earlier `fit`."""
         if os.path.exists(self.path) and os.path.exists(self.logs_path):
             with open(self.logs_path, encoding="utf-8") as file:
                 self._best = json.load(file).get(self.monitor, self._best)
@@ -88,7 +89,7 @@ class BestCheckpoint(Writer):
             return
         self._best = logs[self.monitor]
         if not distribution.is_chief(self.model.distribute_strategy):
-            # Variables are read by all workers or by none.
+            # Variables of several workers are read by all of them or by none.
             with tempfile.TemporaryDirectory() as directory:
                 self.model.save(os.path.join(directory, "unused.keras"))
             return
@@ -101,7 +102,7 @@ class BestCheckpoint(Writer):
         logging.info("%s is %.4f: the best so far.", self.monitor, self._best)
 
     def remove_unfinished(self):
-        """Removes what processes that were killed have left there."""
+        """See `Writer.remove_unfinished`."""
         for path in (self.path, self.logs_path):
             folder, name = os.path.split(path)
             files.remove_unfinished(folder, glob.escape(name))

@@ -1,25 +1,26 @@
-"""A warning when training against one step has taught nothing else."""
+"""A callback that warns of catastrophic overfitting."""
 
 import keras
 from absl import logging
 
 from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
-from keras_sat.checks.datasets import Watch
+from keras_sat.checks.datasets import BatchGuard
 from keras_sat.evaluation import overfitting
 
 
 class CatastrophicOverfitting(keras.callbacks.Callback):
-    """Warns when a model withstands one step of an attack and not ten.
+    """Warns when a model withstands one step of an attack but not ten.
 
-    Training with a single step can end in a network whose loss is flat only
-    where that step looks. Its training accuracy stays high, or rises, while ten
-    steps break nearly all images: within one epoch, and for good.
+    Training against a single step can end in a network that is robust to that
+    step and to nothing else. Its training accuracy stays high, or rises, while
+    ten steps change the class of nearly all images. That happens within an
+    epoch, and more training does not undo it.
 
-    After each epoch some images are attacked with one step as long as the
-    radius, and with ten of a quarter of it. Both accuracies are added to the
-    logs, as `fgsm_accuracy` and `pgd10_accuracy`, for the callbacks after this
-    one.
+    After each epoch some images are attacked with one step of the length
+    `epsilon`, and with ten steps of `epsilon / 4`. Both accuracies are added to
+    the logs, as `fgsm_accuracy` and `pgd10_accuracy`, for the callbacks after
+    this one.
 
     Args:
         dataset: `tf.data.Dataset` of `(images, labels)` batches that are not
@@ -38,7 +39,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
     - [Wong et al., 2020](https://arxiv.org/abs/2001.03994)
     """
 
-    # For those who look for what they can monitor.
+    # `callback_checks` lets the callbacks after this one monitor these.
     adds_logs = ("fgsm_accuracy", "pgd10_accuracy")
 
     def __init__(self, dataset, stop=False):
@@ -48,10 +49,13 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Checks that the images are for this model."""
-        Watch(self.model.expected_batches()).data(self.dataset, name="dataset")
+        BatchGuard(self.model.expected_batches()).checked(
+            self.dataset, name="dataset"
+        )
 
     def on_epoch_end(self, epoch, logs=None):
-        """Attacks, and compares."""
+        """Attacks with one step and with ten, and compares the accuracies."""
+        # Of the ball that is trained against.
         against = self.model.attack
         ball = {"epsilon": against.epsilon, "norm": against.norm}
         step_size = against.epsilon / 4
@@ -75,6 +79,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _evaluate(self, attack):
+        """Returns the logs of an evaluation against an attack."""
         return self.model.evaluate(
             self.dataset, attack=attack, verbose=0, return_dict=True
         )

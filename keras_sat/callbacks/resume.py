@@ -1,9 +1,7 @@
-"""Training that goes on where it was, after its process was killed."""
+"""A callback that saves training, and goes on with it after a kill."""
 
 import contextlib
-import os
 import signal
-import threading
 
 import tensorflow as tf
 from absl import logging
@@ -12,42 +10,40 @@ from keras_sat import checks
 from keras_sat import distribution
 from keras_sat import files
 from keras_sat.callbacks import training_state
+from keras_sat.callbacks.stop_signals import StopSignals
 from keras_sat.callbacks.writer import Writer
-from keras_sat.training.fingerprint import training_settings
 
-# The exit code of a run that SIGTERM ended after its state was saved: that of
-# a failure which may be gone at the next try, EX_TEMPFAIL.
+# The exit code of a run that SIGTERM ended after its state was saved. Shells
+# know it as EX_TEMPFAIL, a failure that may be gone at the next try.
 PREEMPTED = 75
-_INTERRUPTED = (
-    b"\nTraining is saved after this step and ends; Ctrl-C ends it at once.\n"
-)
 
 
 class Resume(Writer):
     """Saves the state of training, and goes on from it after a kill.
 
     Started again by the same command, `SATModel.fit` continues at the epoch and
-    step of the last checkpoint, with weights, optimizer, moving averages,
-    random seeds and metrics as they were. A `tf.data.Dataset` goes on where it
-    was, if it is shuffled with a seed: it is started once for each past epoch,
-    which those of `keras_sat.data` do not need, and the steps of the
-    interrupted one are read again without training on them. Arrays, which Keras
-    shuffles itself, go on in another order; so does a dataset of another origin
-    on several workers.
+    step of the last checkpoint, with the weights, optimizer, moving averages,
+    random seeds and metrics of that step. A `tf.data.Dataset` that is shuffled
+    with a seed continues, too: it is started once for each past epoch, which
+    those of `keras_sat.data` do not need, and the steps of the interrupted
+    epoch are read again without training on them. Arrays, which Keras shuffles
+    itself, go on in another order; so does a dataset of another origin on
+    several workers.
 
-    Checkpoints are written whole or not at all. One that was damaged is named
-    in a warning, and the one before it is used. State that is not finite is
-    never saved. One worker of several writes; all of them need to see the
+    A checkpoint is written whole or not at all. If the newest is damaged, a
+    warning names it, and the one before it is used. A state that is not finite
+    is never saved. One worker of several writes; all of them need to see the
     directory.
 
-    On SIGTERM training is saved after the current step, of validation too, and
-    the process exits with the code `PREEMPTED` (75). On SIGINT (Ctrl-C) it is
-    saved, too, and then `KeyboardInterrupt` is raised as usual; a second one is
-    raised at once. If one of several workers is told so, all do it.
+    On SIGTERM training is saved after the current step, during validation too,
+    and the process exits with the code `PREEMPTED` (75). On SIGINT (Ctrl-C) it
+    is saved, too, and then `KeyboardInterrupt` is raised as usual; a second
+    SIGINT raises it at once. If one of several workers receives a signal, all
+    of them save and end.
 
-    Not saved: the state of other callbacks, and, for the epoch that was
-    interrupted, the `metrics` given to `compile`. Put it behind callbacks that
-    change the model.
+    The state of other callbacks is not saved; nor, for the epoch that was
+    interrupted, that of the `metrics` given to `compile`. Put this callback
+    after those that change the model.
 
     Args:
         directory: str or path-like. Only for this run; it is created.
@@ -78,39 +74,44 @@ class Resume(Writer):
         self.directory = checks.path("directory", directory)
         self.save_freq = save_freq
         self.keep = keep
-        self._settings = None
+        self._signals = StopSignals()
+        self._fingerprint = None
+        # The checkpoint that this `fit` begins with, if there is one.
         self._found = None
+        # How many steps are still to be read again: of past epochs, and of the
+        # interrupted one, which Keras counts.
         self._past = 0
         self._skip = 0
         self._epoch = 0
-        self._signal = None
 
     @contextlib.contextmanager
-    def session(self, model, dataset, steps_per_epoch=None):
-        """What `SATModel.fit` trains in.
+    def around_fit(self, model, dataset, steps_per_epoch=None):
+        """Looks for a checkpoint, and notes signals while `fit` runs.
 
         Args:
             model: `SATModel`.
-            dataset: what `fit` trains on. A `tf.data.Dataset` is brought to
-                where it was.
+            dataset: what `fit` trains on. A `tf.data.Dataset` is brought to the
+                epoch of the checkpoint.
             steps_per_epoch: int, or `None`.
 
         Yields:
             The epoch to begin with, or `None` if there is no checkpoint.
         """
-        with super().session(model, dataset, steps_per_epoch):
+        with super().around_fit(model, dataset, steps_per_epoch):
             self._look_for_checkpoint(model, dataset, steps_per_epoch)
-            with self._notes_signals():
+            with self._signals.noted():
                 try:
                     yield self._found.epoch if self._found else None
                 finally:
-                    # A later call of `fit` trains from its first step.
+                    # The function may still skip steps: a later call of `fit`
+                    # trains from its first step.
                     model.train_function = None
 
     def _look_for_checkpoint(self, model, dataset, steps_per_epoch):
+        """Reads the newest checkpoint, and brings the dataset to its epoch."""
         self.set_model(model)
-        self._settings = training_settings(model)
-        self._found = training_state.newest(self.directory, self._settings)
+        self._fingerprint = model.fingerprint()
+        self._found = training_state.newest(self.directory, self._fingerprint)
         self._past, self._skip = 0, 0
         if self._found:
             self._skip = self._found.step
@@ -118,7 +119,7 @@ class Resume(Writer):
                 # Keras then reads on from epoch to epoch.
                 self._past = self._found.epoch * steps_per_epoch
             else:
-                _start_again(dataset, self._found.epoch)
+                _start_epochs(dataset, self._found.epoch)
 
     def on_train_begin(self, logs=None):
         """Restores the state."""
@@ -136,7 +137,7 @@ class Resume(Writer):
         self._found = None
 
     def on_train_batch_end(self, batch, logs=None):
-        """Saves, if it is time."""
+        """Saves after every `save_freq` steps, and after a signal."""
         step = batch + 1
         if self._skip:
             return
@@ -145,7 +146,7 @@ class Resume(Writer):
             self._save(self._epoch, step)
 
     def on_test_batch_end(self, batch, logs=None):
-        """Saves, if validation is cut short."""
+        """Saves after a signal, without the rest of the validation."""
         self._end_if_told(self._epoch + 1, 0)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -153,47 +154,25 @@ class Resume(Writer):
         self._save(epoch + 1, 0)
 
     def on_train_end(self, logs=None):
-        """Ends, if that was asked for after the last step."""
+        """Ends after a signal that came after the last step."""
         # It is saved, and the weights may be averages by now.
         self._end_if_told()
 
     def remove_unfinished(self):
-        """Removes what processes that were killed have left there."""
+        """See `Writer.remove_unfinished`."""
         files.remove_unfinished(self.directory, "checkpoint-*.npz")
 
     @property
     def _strategy(self):
+        """The strategy that trains the model."""
         return self.model.distribute_strategy
 
-    @contextlib.contextmanager
-    def _notes_signals(self):
-        """Notes signals instead of ending at once, where Python lets us."""
-        self._signal = None
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(number, frame):
-            if number == signal.SIGINT:
-                if self._signal == number:
-                    signal.default_int_handler(number, frame)
-                # Other ways of printing may be what it interrupts.
-                with contextlib.suppress(OSError):
-                    os.write(2, _INTERRUPTED)
-            self._signal = number
-
-        before = {signal.SIGTERM: signal.signal(signal.SIGTERM, note)}
-        # Who has a handler of his own, or ignores it, means that.
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            before[signal.SIGINT] = signal.signal(signal.SIGINT, note)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def _after_skipped_steps(self, train):
-        """The function that trains, once past steps have been read again."""
+        """Returns a function that trains, once past steps are read again.
+
+        Args:
+            train: callable from an iterator to logs.
+        """
 
         def function(iterator):
             for _ in range(self._past):
@@ -209,12 +188,18 @@ class Resume(Writer):
         return function
 
     def _end_if_told(self, *position):
-        """Ends after a signal, saved if there is a position to go on from."""
-        told = self._signal is not None
+        """Ends the process if a worker has received a signal.
+
+        Args:
+            *position: epoch and step to go on from, with which training is
+                saved before. Without them nothing is saved.
+        """
+        told = self._signals.received is not None
+        # All workers have to ask together, and so to end together.
         if not distribution.on_any_worker(self._strategy, told):
             return
         interrupted = distribution.on_any_worker(
-            self._strategy, self._signal == signal.SIGINT
+            self._strategy, self._signals.received == signal.SIGINT
         )
         if position:
             self._save(*position)
@@ -228,20 +213,28 @@ class Resume(Writer):
         raise SystemExit(PREEMPTED)
 
     def _save(self, epoch, step):
+        """Saves a checkpoint; see `training_state.save`."""
         training_state.save(
             self.model,
             self.directory,
-            self._settings,
+            self._fingerprint,
             (epoch, step),
             keep=self.keep,
             write=distribution.is_chief(self._strategy),
         )
 
 
-def _start_again(dataset, epochs):
-    """Draws the seeds of past epochs, so that the next one is another."""
+def _start_epochs(dataset, epochs):
+    """Starts past epochs of a dataset, so that the next one is another.
+
+    A dataset that is shuffled draws a new seed whenever it is started.
+
+    Args:
+        dataset: what `fit` trains on.
+        epochs: int. The number of past epochs.
+    """
     if hasattr(dataset, "epoch"):
-        # Those of `keras_sat.data` are told.
+        # Datasets of `keras_sat.data` count their epochs themselves.
         dataset.epoch.assign_add(epochs)
         return
     if not isinstance(dataset, tf.data.Dataset):

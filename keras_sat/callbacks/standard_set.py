@@ -1,4 +1,4 @@
-"""The callbacks that a training of many hours should have."""
+"""The set of callbacks that a training of many hours should have."""
 
 import contextlib
 import os
@@ -15,6 +15,7 @@ from keras_sat.callbacks.catastrophic_overfitting import CatastrophicOverfitting
 from keras_sat.callbacks.resume import Resume
 from keras_sat.callbacks.stop_on_non_finite import StopOnNonFinite
 from keras_sat.callbacks.writer import Writer
+from keras_sat.training.surrounding_callback import SurroundingCallback
 
 
 def standard(
@@ -26,9 +27,10 @@ def standard(
     tensorboard=False,
     probe_batches=4,
 ):
-    """Everything a long training needs, in the right order, in one folder.
+    """Returns the callbacks that a long training needs, in the right order.
 
-    - `StopOnNonFinite` and `CatastrophicOverfitting`, which warns;
+    They write to one folder:
+
     - `best.keras` and `best.json`: the epoch with the best
       `val_robust_accuracy`;
     - `log.csv`: what `fit` logs, a line for each epoch;
@@ -36,8 +38,10 @@ def standard(
     - with `tensorboard=True`, scalars and pictures for it in `tensorboard/`;
     - `checkpoints/`: from which the same command goes on after a kill.
 
-    While `fit` runs, no other process can write to that folder: hidden files
-    in it say so, and are removed in the end.
+    Besides, `StopOnNonFinite` ends training whose loss is not finite, and
+    `CatastrophicOverfitting` warns. While `fit` runs, no other process can
+    write to that folder: hidden files in it hold it, and are removed in the
+    end.
 
     Args:
         model: `SATModel` that is to be trained. One worker of several writes.
@@ -46,10 +50,11 @@ def standard(
             that `fit` is given as `validation_data`.
         resume_dir: str or path-like. Where the checkpoints go instead, which
             all workers need to see. Defaults to the folder `checkpoints`.
-        save_freq: see `Resume`. Defaults to `"epoch"`.
-        tensorboard: bool. Defaults to `False`.
-        probe_batches: int >= 1. Batches of `validation_ds` on which
-            `CatastrophicOverfitting` looks. Defaults to `4`.
+        save_freq: `"epoch"`, or int >= 1. See `Resume`. Defaults to `"epoch"`.
+        tensorboard: bool. Whether to write for TensorBoard, too. Defaults to
+            `False`.
+        probe_batches: int >= 1. The number of batches of `validation_ds` that
+            `CatastrophicOverfitting` evaluates. Defaults to `4`.
 
     Returns:
         List of `keras.callbacks.Callback`.
@@ -86,6 +91,8 @@ def standard(
         logs.append(_Log(path("log.csv"), append=True))
         if tensorboard:
             logs.append(keras.callbacks.TensorBoard(path("tensorboard")))
+    # The lock first, so that nothing is written without it; `Resume` last,
+    # behind all that change the model.
     return [
         Writer(directory),
         StopOnNonFinite(),
@@ -101,12 +108,12 @@ def standard(
     ]
 
 
-class _Log(keras.callbacks.CSVLogger):
+class _Log(SurroundingCallback, keras.callbacks.CSVLogger):
     """A `CSVLogger` whose file is closed however training ends."""
 
     @contextlib.contextmanager
-    def session(self, model, dataset, steps_per_epoch=None):
-        """Surrounds the training of `SATModel.fit`; see `Resume.session`."""
+    def around_fit(self, model, dataset, steps_per_epoch=None):
+        """See `SurroundingCallback.around_fit`."""
         try:
             yield None
         finally:

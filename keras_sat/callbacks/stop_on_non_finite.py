@@ -1,4 +1,4 @@
-"""Training that ends with words where the numbers have ended."""
+"""A callback that ends training when the loss is NaN or infinite."""
 
 import math
 
@@ -11,8 +11,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
     `Resume` saves no state that is not finite: its last checkpoint is good.
 
     Raises:
-        FloatingPointError: In `fit`, with the step, and the last finite loss,
-            which like every loss that Keras logs is a mean over the epoch.
+        FloatingPointError: In `fit`. The message names the step and the last
+            finite loss, which, like every loss that Keras logs, is a mean over
+            the epoch so far.
 
     Example:
 
@@ -37,7 +38,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        """Looks at the loss."""
+        """Ends training unless the loss is finite."""
+        # The mean over the epoch so far: once NaN, it stays NaN.
         loss = float((logs or {}).get("loss", 0.0))
         if math.isfinite(loss):
             self._last = loss

@@ -1,4 +1,4 @@
-"""The state of training in a file: weights, optimizer, seeds and metrics."""
+"""Checkpoints: files with weights, optimizer, random seeds and metrics."""
 
 import dataclasses
 import json
@@ -19,11 +19,11 @@ _DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 
 @dataclasses.dataclass
 class Checkpoint:
-    """What a file holds.
+    """The content of a checkpoint file.
 
     Args:
         epoch: int. The epoch to go on with.
-        step: int. The steps of it that were done.
+        step: int. The number of steps of that epoch that were done.
         values: list of arrays, one for each variable but those of metrics.
         metrics: dict from the path of a variable of a metric to its value.
     """
@@ -34,18 +34,20 @@ class Checkpoint:
     metrics: dict
 
 
-def save(model, directory, settings, position, keep, write=True):
+def save(model, directory, fingerprint, position, keep, write=True):
     """Writes a checkpoint and removes the oldest.
+
+    Nothing is written if the state is not finite.
 
     Args:
         model: `SATModel`.
         directory: str.
-        settings: see `training_settings`.
-        position: pair of ints, the epoch to go on with and the steps of it
-            that were done.
+        fingerprint: dict that `model.fingerprint()` returned.
+        position: pair of ints, the epoch to go on with and the number of steps
+            of it that were done.
         keep: int. The number of checkpoints to keep.
-        write: bool. `False` only reads the variables: some cannot be read by
-            one worker alone.
+        write: bool. `False` only reads the variables: those of several workers
+            cannot be read by one of them alone. Defaults to `True`.
 
     Raises:
         OSError: If the file cannot be written.
@@ -61,7 +63,8 @@ def save(model, directory, settings, position, keep, write=True):
     header = {
         "epoch": position[0],
         "step": position[1],
-        "settings": settings,
+        # The key by which files of earlier versions know it.
+        "settings": fingerprint,
         "metrics": list(metrics),
     }
     arrays = {f"variable_{i}": value for i, value in enumerate(everything)}
@@ -86,12 +89,12 @@ def save(model, directory, settings, position, keep, write=True):
         os.remove(old)
 
 
-def newest(directory, settings):
-    """The newest checkpoint that can be read.
+def newest(directory, fingerprint):
+    """Returns the newest checkpoint that can be read.
 
     Args:
         directory: str.
-        settings: see `training_settings`.
+        fingerprint: dict that `SATModel.fingerprint` returned.
 
     Returns:
         `Checkpoint`, or `None` if the directory holds none or is not there.
@@ -111,7 +114,7 @@ def newest(directory, settings):
                 error,
             )
             continue
-        _check(path, found, settings)
+        _check(path, found, fingerprint)
         logging.info("Training goes on from %s.", path)
         return checkpoint
     if paths:
@@ -125,7 +128,7 @@ def newest(directory, settings):
 
 
 def restore(model, checkpoint):
-    """Gives a model the state of a checkpoint, but for its metrics."""
+    """Assigns the state of a checkpoint to a model, without its metrics."""
     for variable, value in zip(
         _variables(model), checkpoint.values, strict=True
     ):
@@ -133,26 +136,27 @@ def restore(model, checkpoint):
 
 
 def restore_metrics(model, checkpoint):
-    """Gives the metrics that exist already the state of a checkpoint."""
+    """Assigns the state of a checkpoint to the metrics that exist so far."""
     for variable in model.metrics_variables:
         if variable.path in checkpoint.metrics:
             variable.assign(checkpoint.metrics[variable.path])
 
 
 def _variables(model):
-    """The variables of model and optimizer, each once; no metrics."""
+    """Returns the variables of model and optimizer, each once; no metrics."""
     variables = [*model.variables, *model.optimizer.variables]
     return list({id(v): v for v in variables}.values())
 
 
 def _array(variable):
+    """Returns the value of a variable as an array that NumPy can save."""
     value = np.asarray(variable)
     # NumPy cannot save bfloat16, and float32 holds it exactly.
     return value.astype("float32") if value.dtype.name == "bfloat16" else value
 
 
 def _paths(directory):
-    """The checkpoints, the newest one first."""
+    """Returns the paths of the checkpoints, the newest one first."""
     if not os.path.isdir(directory):
         return []
     names = filter(_NAME.fullmatch, os.listdir(directory))
@@ -160,6 +164,7 @@ def _paths(directory):
 
 
 def _read(path):
+    """Returns the fingerprint in a checkpoint, and the checkpoint itself."""
     # The archive has a checksum of each array. NumPy would leave a damaged file
     # open.
     with open(path, "rb") as file, np.load(file) as arrays:
@@ -174,8 +179,15 @@ def _read(path):
     )
 
 
-def _check(path, found, settings):
-    for part, expected in settings.items():
+def _check(path, found, fingerprint):
+    """Refuses a checkpoint of another run.
+
+    Args:
+        path: str. The checkpoint.
+        found: dict. The fingerprint in it.
+        fingerprint: dict. The one of this run.
+    """
+    for part, expected in fingerprint.items():
         if found.get(part) != expected:
             checks.refuse(
                 "directory",

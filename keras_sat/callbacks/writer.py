@@ -1,43 +1,45 @@
-"""The base of callbacks that write files."""
+"""The base class of callbacks that write files."""
 
 import contextlib
 
-import keras
-
 from keras_sat import distribution
 from keras_sat import files
+from keras_sat.training.surrounding_callback import SurroundingCallback
 
 
-class Writer(keras.callbacks.Callback):
-    """Lets no other process write to the same place while `SATModel.fit` runs.
+class Writer(SurroundingCallback):
+    """A callback that alone writes to a path while `SATModel.fit` runs.
 
-    One worker of several writes, and so one alone holds the lock.
+    Other processes are kept from writing there. One worker of several writes,
+    and only that one holds the lock.
 
     Args:
         path: str or path-like. A folder, or a file.
-        name: str. The argument that it was given as. Defaults to
-            `"directory"`, a folder that is created.
+        argument: str. The name of the argument that `path` was given as, for
+            errors. Defaults to `"directory"`: `path` is a folder, and is
+            created.
     """
 
-    def __init__(self, path, name="directory"):
+    def __init__(self, path, argument="directory"):
         super().__init__()
-        self._place = name, path
+        self._path = path
+        self._argument = argument
 
     @contextlib.contextmanager
-    def session(self, model, dataset, steps_per_epoch=None):
-        """Surrounds the training of `SATModel.fit`; see `Resume.session`.
+    def around_fit(self, model, dataset, steps_per_epoch=None):
+        """Holds the lock; see `SurroundingCallback.around_fit`.
 
         Raises:
             ValueError: If another process writes there, or if it cannot be
                 written.
         """
-        name, path = self._place
         if not distribution.is_chief(model.distribute_strategy):
             yield None
             return
-        with files.alone(name, path, inside=name == "directory"):
+        is_folder = self._argument == "directory"
+        with files.alone(self._argument, self._path, inside=is_folder):
             self.remove_unfinished()
             yield None
 
     def remove_unfinished(self):
-        """Removes what processes that were killed have left there."""
+        """Removes the unfinished files of processes that were killed."""

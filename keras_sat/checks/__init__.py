@@ -1,4 +1,4 @@
-"""Checks of all that users pass in; their errors have one form."""
+"""Checks of everything that users pass in; their errors have one form."""
 
 from keras_sat.checks.arguments import Described as Described
 from keras_sat.checks.arguments import integer as integer
@@ -9,5 +9,15 @@ from keras_sat.checks.arguments import probability as probability
 from keras_sat.checks.arguments import real as real
 from keras_sat.checks.arguments import refuse as refuse
 from keras_sat.checks.arguments import value_range as value_range
+from keras_sat.checks.classifiers import attackable as attackable
 from keras_sat.checks.classifiers import classifier as classifier
-from keras_sat.checks.losses import of_logits as of_logits
+from keras_sat.checks.classifiers import (
+    explained_failures as explained_failures,
+)
+from keras_sat.checks.classifiers import keras_network as keras_network
+from keras_sat.checks.classifiers import layer_graph as layer_graph
+from keras_sat.checks.graphs import network_of as network_of
+from keras_sat.checks.losses import takes_logits as takes_logits
+from keras_sat.checks.outputs import logits as logits
+from keras_sat.checks.outputs import not_probabilities as not_probabilities
+from keras_sat.checks.scaling import fits_value_range as fits_value_range

@@ -1,4 +1,4 @@
-"""Checks of arguments, and the one form of their errors."""
+"""Checks of arguments, and the form that all their errors have."""
 
 import math
 import numbers
@@ -11,9 +11,10 @@ def refuse(name, expected, value, fix="", error=ValueError):
     Args:
         name: str. The argument.
         expected: str. Completes "`name` must ...".
-        value: what was received: any object, or a `Described`.
-        fix: str. A sentence with what the user can do.
-        error: class. `TypeError` for kinds, `ValueError` for values.
+        value: any object that was received, or a `Described`.
+        fix: str. A sentence that says what the user can do.
+        error: class. `TypeError` for a wrong kind, `ValueError` for a wrong
+            value. Defaults to `ValueError`.
 
     Raises:
         error: Always.
@@ -25,30 +26,31 @@ def refuse(name, expected, value, fix="", error=ValueError):
 
 
 class Described(str):
-    """Words for a value that is too large to be shown, like an array."""
+    """A description of a value that is too large to be shown, like an array."""
 
 
 def path(name, value):
-    """Returns a path as str; refuses what is none."""
+    """Returns a path as str; refuses anything else."""
     if not isinstance(value, str | os.PathLike):
         refuse(name, "be a path", value, error=TypeError)
     return os.fspath(value)
 
 
 def one_of(name, value, known):
-    """Checks that `value` is one of some words, which the error lists."""
+    """Checks that `value` is one of some words; the error lists them."""
     if not isinstance(value, str) or value not in known:
         refuse(name, f"be one of {sorted(known)}", value)
 
 
 def lookup(name, key, table):
-    """Returns `table[key]`, or lists the known keys in the error."""
+    """Returns `table[key]`; the error lists the keys."""
     one_of(name, key, table)
     return table[key]
 
 
 def real(name, value, above=-math.inf, least=-math.inf, fix=""):
     """Checks that `value` is finite, more than `above`, at least `least`."""
+    # In Python, True is an integer.
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         refuse(name, "be a number", value, fix, TypeError)
     if not math.isfinite(value):

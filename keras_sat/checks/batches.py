@@ -1,27 +1,28 @@
-"""Checks of images and labels, of every batch that is given."""
+"""Checks of the images and labels of a batch."""
 
 import dataclasses
 import math
 
 import numpy as np
 
-from keras_sat.checks import classifiers
+from keras_sat.checks import outputs
+from keras_sat.checks import scaling
 from keras_sat.checks.arguments import Described
 from keras_sat.checks.arguments import refuse
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Expected:
+class BatchSpec:
     """A description of the batches that a classifier takes.
 
     Args:
-        value_range: pair of floats. What black and white are.
+        value_range: pair of floats. The values of black and of white.
         image_shape: tuple. Shape of one image; `None` in it stands for any
-            size. Unknown if `None`.
-        num_classes: int. Unknown if `None`.
+            size. By default, it is not known and not checked.
+        num_classes: int. By default, it is not known and not checked.
         labelled: bool. Whether labels are needed. Defaults to `True`.
-        slack: float >= 0. How far float images may leave the range, as a
-            fraction of its width. Defaults to `1e-4`.
+        slack: float >= 0. How far float images may leave the range because of
+            rounding, as a fraction of its width. Defaults to `1e-4`.
     """
 
     value_range: tuple
@@ -36,13 +37,13 @@ class Expected:
         Args:
             images: array `(batch, ...)`: float in `value_range`, or uint8.
             labels: array of integers `(batch,)` or `(batch, 1)`, or of
-                probabilities `(batch, num_classes)`; not looked at unless
+                probabilities `(batch, num_classes)`. Ignored unless
                 `labelled`.
             weights: array `(batch,)` or `(batch, 1)`, or `None`.
-            number: int >= 0. The place of the batch, for the error.
+            number: int >= 0. Number of the batch, for the error.
 
         Raises:
-            TypeError: If images or labels are of a kind that cannot be used.
+            TypeError: If images or labels have a type that cannot be used.
             ValueError: If their shapes or values are wrong.
         """
         try:
@@ -57,6 +58,7 @@ class Expected:
                 _check_length("sample_weight", weights, images)
                 _check_weights(weights)
         except (TypeError, ValueError) as error:
+            # Of the first batch, there is nothing to tell apart.
             if not number:
                 raise
             where = f"This is batch {number}, counted from 0."
@@ -79,6 +81,7 @@ class Expected:
                 f"have the shape {_shown(shape)}",
                 Described(f"shape {images.shape}"),
             )
+        # All uint8 values are in the range.
         if images.dtype != np.uint8:
             self._check_pixels(images)
 
@@ -98,21 +101,19 @@ class Expected:
         )
 
     def _check_labels(self, labels):
-        kinds = (
+        expected = (
             "be int class ids `(batch,)` or `(batch, 1)`, or probabilities "
             "`(batch, num_classes)`"
         )
         described = Described(f"dtype {labels.dtype} and shape {labels.shape}")
         is_integer = labels.dtype.kind in "iu"
-        if labels.ndim == 2 and labels.shape[1] == 1 and is_integer:
+        is_column = labels.ndim == 2 and labels.shape[1] == 1
+        if (labels.ndim == 1 or is_column) and not is_integer:
+            refuse("labels", expected, described, "Cast class ids to int32.")
+        if is_column:
             labels = labels[:, 0]
-        if labels.ndim == 1 and not is_integer:
-            refuse("labels", kinds, described, "Cast class ids to int32.")
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            fix = "Cast class ids to int32."
-            refuse("labels", kinds, described, fix)
         if labels.ndim not in (1, 2):
-            refuse("labels", kinds, described)
+            refuse("labels", expected, described)
         if labels.ndim == 1:
             self._check_ids(labels)
         else:
@@ -135,6 +136,7 @@ class Expected:
                 "for each class of the model",
                 described,
             )
+        # In half precision, a sum over many classes would be inexact.
         labels = labels.astype("float64")
         sums = labels.sum(axis=1)
         if not (labels.min() >= 0 and np.allclose(sums, 1, atol=1e-2)):
@@ -145,25 +147,29 @@ class Expected:
             )
 
 
-def expected_by(model, value_range, **options):
+def batch_spec(model, value_range, **options):
     """Returns a description of the batches that a classifier takes.
 
     Args:
-        model: `SATModel`, `keras.Model` or function; what its graph tells is
-            expected.
-        value_range: pair of floats.
-        **options: other fields of `Expected`; they go before.
+        model: `SATModel`, `keras.Model` or function. The shape of images and
+            the number of classes are read from its graph, if it has one.
+        value_range: pair of floats. The values of black and of white.
+        **options: fields of `BatchSpec`, which replace those of the graph.
+
+    Returns:
+        `BatchSpec`.
 
     Raises:
         ValueError: If the network scales pixels that are scaled already.
     """
-    classifiers.check_value_range(model, value_range)
-    image_shape, num_classes = classifiers.known_shapes(model)
+    scaling.fits_value_range(model, value_range)
+    image_shape, num_classes = outputs.known_shapes(model)
     known = {"image_shape": image_shape, "num_classes": num_classes}
-    return Expected(value_range=value_range, **(known | options))
+    return BatchSpec(value_range=value_range, **(known | options))
 
 
 def _array(name, value):
+    """Returns a numeric NumPy array that is not empty; refuses the rest."""
     if isinstance(value, dict | list | tuple) or value is None:
         refuse(
             name,
@@ -172,6 +178,7 @@ def _array(name, value):
             error=TypeError,
         )
     array = np.asarray(value)
+    # NumPy does not know it as a kind of float.
     if array.dtype.name == "bfloat16":
         array = array.astype("float32")
     if array.dtype.kind not in "biuf":
@@ -205,7 +212,7 @@ def _check_weights(weights):
 
 
 def _advice(low, high):
-    """Says how to mend pixels that leave the range."""
+    """Says how to correct images with pixels out of the range."""
     if low < 0 or high <= 1:
         return "Undo the normalization: it belongs into the model."
     return (
@@ -215,6 +222,7 @@ def _advice(low, high):
 
 
 def _matches(shape, template):
+    """Tells if a shape fits one with `None` for any size."""
     return len(shape) == len(template) and all(
         known in (None, size)
         for size, known in zip(shape, template, strict=True)
@@ -222,5 +230,6 @@ def _matches(shape, template):
 
 
 def _shown(shape):
+    """Returns a shape in words: "(batch, 32, any, 3)"."""
     sizes = ["batch", *("any" if n is None else str(n) for n in shape[1:])]
     return f"({', '.join(sizes)})"

@@ -1,4 +1,4 @@
-"""Checks of what gives batches: arrays, datasets and generators."""
+"""Checks of arrays, datasets and generators that batches come from."""
 
 import contextlib
 import itertools
@@ -12,14 +12,14 @@ from keras_sat.checks.arguments import Described
 from keras_sat.checks.arguments import refuse
 
 
-class Watch:
-    """A guard of data: it checks batches, and keeps the first one it refuses.
+class BatchGuard:
+    """A guard that checks batches, and keeps the errors of those it refuses.
 
-    An error inside of an input pipeline reaches its reader as one of
-    TensorFlow's. `in_words` brings the original back.
+    An error inside an input pipeline reaches the reader of the pipeline as an
+    error of TensorFlow. `original_errors` raises the original error instead.
 
     Args:
-        expected: `batches.Expected`.
+        expected: `batches.BatchSpec`.
         every_batch: bool. Whether to check all batches of a dataset, rather
             than the first one. Arrays are checked whole. Defaults to `True`.
     """
@@ -30,23 +30,23 @@ class Watch:
         self._refused = {}
         self._first = None, None, None
 
-    def data(self, x, y=None, weights=None, steps=None, name="x"):
-        """Returns `x`, checked as far as it is known, and watched from here.
+    def checked(self, x, y=None, weights=None, steps=None, name="x"):
+        """Checks the first batch of `x`, and lets the others be checked later.
 
         Args:
             x: array of images, `tf.data.Dataset`, `keras.utils.PyDataset` or
                 generator of `(images, labels[, weights])` batches.
             y: array of labels, if `x` is one of images.
             weights: array of sample weights, if `x` is an array of images.
-            steps: int. How many batches are read. All of them if `None`.
+            steps: int. Number of batches that are read. Defaults to all.
             name: str. The argument, for errors.
 
         Returns:
-            What gives the same batches as `x`, each of them checked.
+            An object that gives the same batches as `x`, each of them checked.
 
         Raises:
-            TypeError: If images or labels are of a kind that cannot be used.
-            ValueError: If there is no batch, no end, or no labels, or if shapes
+            TypeError: If images or labels have a type that cannot be used.
+            ValueError: If there is no batch, no end, or no label, or if shapes
                 or values are wrong.
         """
         _check_no_more(name, x, {"y": y, "sample_weight": weights})
@@ -55,46 +55,62 @@ class Watch:
         first, x = _first_batch(x, y, weights)
         if first is None:
             refuse("dataset", "not be empty", Described("no batch"))
-        self._first = parts(first, self.expected.labelled)
+        self._first = unpack_batch(first, self.expected.labelled)
         self.expected.check(*self._first)
         if not self.every_batch:
             return x
         if isinstance(x, tf.data.Dataset):
-            return self._watched(x)
+            return self._checked_dataset(x)
         if isinstance(x, keras.utils.PyDataset):
-            return _WatchedPyDataset(x, self)
+            return _CheckedPyDataset(x, self)
         if isinstance(x, types.GeneratorType):
-            return (self.element(i, batch) for i, batch in enumerate(x))
+            return (self.check_element(i, batch) for i, batch in enumerate(x))
         return x
 
     @property
     def first_images(self):
-        """The images of the first batch."""
+        """Returns the images of the first batch."""
         return self._first[0]
 
-    def element(self, number, batch):
-        """Returns a batch of a Python iterator, checked."""
+    def check_element(self, number, batch):
+        """Checks one batch and returns it.
+
+        Args:
+            number: int >= 0. Its number, counted from 0.
+            batch: tuple of arrays, or array.
+        """
         try:
-            images, labels, weights = parts(batch, self.expected.labelled)
-            self.expected.check(images, labels, weights, number)
-            self._check_alike(number, images, labels)
+            unpacked = unpack_batch(batch, self.expected.labelled)
+            self.expected.check(*unpacked, number)
+            self._check_alike(number, *unpacked[:2])
         except (TypeError, ValueError) as error:
             self._refused[number] = error
             raise
         return batch
 
     @contextlib.contextmanager
-    def in_words(self):
-        """Raises what was refused in a pipeline, not what came of it."""
+    def original_errors(self):
+        """Raises the original error of a batch that was refused in a pipeline.
+
+        TensorFlow tells only that a function of Python failed.
+        """
         try:
             yield
         except (tf.errors.OpError, RuntimeError):
-            if not self._refused:
-                raise
+            self.raise_refused()
+            raise
+
+    def raise_refused(self):
+        """Raises the error about the first batch that was refused, if any."""
+        if self._refused:
             raise self._refused[min(self._refused)] from None
 
     def _check_alike(self, number, images, labels):
-        """Refuses what Keras would cast, wrongly, to the kind of batch 0."""
+        """Refuses images and labels that are not of the kind of batch 0.
+
+        Keras traces its step for batch 0, and would cast uint8 images to floats
+        without scaling them.
+        """
         first_images, first_labels, _ = self._first
         kinds = [np.asarray(i).dtype for i in (first_images, images)]
         ranks = [0, 0]
@@ -112,47 +128,49 @@ class Watch:
                 ),
             )
 
-    def _watched(self, dataset):
-        """A dataset whose batches are checked on the host, ahead of use."""
+    def _checked_dataset(self, dataset):
+        """Returns a dataset whose batches the CPU checks in advance."""
 
         def checked(number, batch):
-            given = [p for p in parts(batch, labelled=False) if p is not None]
-            tf.numpy_function(self._numbered, [number, *given], [])
-            # What has been checked is known, also of a dataset that says less.
+            parts = unpack_batch(batch, labelled=False)
+            given = [part for part in parts if part is not None]
+            tf.numpy_function(self._check_numbered, [number, *given], [])
+            # The checks have found these shapes, even if the dataset does not
+            # tell them.
             for part, first in zip(given, self._first, strict=False):
                 if part.shape.rank is None and first is not None:
                     part.set_shape([None, *np.shape(first)[1:]])
             return batch
 
-        watched = dataset.enumerate().map(
+        result = dataset.enumerate().map(
             lambda number, *batch: checked(
                 number, batch[0] if len(batch) == 1 else batch
             )
         )
-        watched = watched.prefetch(1)
+        result = result.prefetch(1)
         if hasattr(dataset, "epoch"):
-            # Those of `keras_sat.data` can be told from which epoch to go on.
-            watched.epoch = dataset.epoch
-        return watched
+            # Callbacks set the epoch of datasets of `keras_sat.data`.
+            result.epoch = dataset.epoch
+        return result
 
-    def _numbered(self, number, *batch):
-        self.element(int(number), batch)
+    def _check_numbered(self, number, *batch):
+        self.check_element(int(number), batch)
 
 
-class _WatchedPyDataset(keras.utils.PyDataset):
+class _CheckedPyDataset(keras.utils.PyDataset):
     """A `keras.utils.PyDataset` whose batches are checked."""
 
-    def __init__(self, dataset, watch):
+    def __init__(self, dataset, guard):
         super().__init__(
             dataset.workers,
             dataset.use_multiprocessing,
             dataset.max_queue_size,
         )
         self._dataset = dataset
-        self._watch = watch
+        self._guard = guard
 
     def __getitem__(self, index):
-        return self._watch.element(index, self._dataset[index])
+        return self._guard.check_element(index, self._dataset[index])
 
     @property
     def num_batches(self):
@@ -165,11 +183,11 @@ class _WatchedPyDataset(keras.utils.PyDataset):
         self._dataset.on_epoch_end()
 
 
-def parts(batch, labelled=True):
-    """Returns images, labels and weights of a batch, `None` for what it lacks.
+def unpack_batch(batch, labelled=True):
+    """Returns images, labels and weights of a batch, or `None` without them.
 
     Args:
-        batch: what a dataset gives.
+        batch: array or tuple of arrays, an element of a dataset.
         labelled: bool. Whether labels are needed. Defaults to `True`.
 
     Raises:
@@ -208,7 +226,7 @@ def parts(batch, labelled=True):
 
 
 def _check_no_more(name, x, others):
-    """Refuses labels or weights beside a dataset, which has its own."""
+    """Refuses labels or weights besides a dataset, which has its own."""
     kinds = (
         tf.data.Dataset,
         tf.distribute.DistributedDataset,
@@ -229,8 +247,8 @@ def check_finite(name, dataset, fix="Take a part of it with `.take(n)`."):
 
     Args:
         name: str. The argument.
-        dataset: what gives batches.
-        fix: str. What the user can do.
+        dataset: array, dataset or generator.
+        fix: str. A sentence that says what the user can do.
     """
     endless = (
         isinstance(dataset, tf.data.Dataset)
@@ -244,6 +262,7 @@ def check_finite(name, dataset, fix="Take a part of it with `.take(n)`."):
 
 
 def _first_batch(x, y, weights):
+    """Returns the first batch, and an object that still gives all of them."""
     if isinstance(x, keras.utils.PyDataset):
         return (None if x.num_batches == 0 else x[0]), x
     if isinstance(x, types.GeneratorType):
@@ -258,6 +277,7 @@ def _first_batch(x, y, weights):
 
 
 def _of_one_replica(value):
+    """Returns the part of the first replica of a distributed value."""
     if isinstance(value, tf.distribute.DistributedValues):
         return value.values[0]
     return value

@@ -7,7 +7,7 @@ import keras
 from keras_sat.checks.arguments import Described
 from keras_sat.checks.arguments import refuse
 
-# Classes and functions that need probabilities and have no `from_logits`.
+# Classes and functions that take probabilities and have no `from_logits`.
 _ON_PROBABILITIES = {
     "Dice",
     "KLDivergence",
@@ -18,31 +18,32 @@ _ON_PROBABILITIES = {
     "poisson",
     "tversky",
 }
-# Keras chooses one of its functions on probabilities by the labels.
+# For these names, Keras chooses a function by the shape of the labels. Those of
+# the cross-entropy take probabilities.
 _CROSSENTROPY, _ACCURACY = ("ce", "crossentropy"), ("acc", "accuracy")
 
 
-def of_logits(name, value):
-    """Refuses what would take the logits of a network for probabilities.
+def takes_logits(name, value):
+    """Refuses losses and metrics that would take logits for probabilities.
 
     Args:
         name: str. The argument, `"loss"` or one of metrics.
-        value: what `keras.Model.compile` takes for it: names, functions,
-            objects and configurations, or lists and dicts of them.
+        value: names, functions, objects and configurations, or lists and dicts
+            of them, like for `keras.Model.compile`.
 
     Raises:
-        ValueError: If one of them is for probabilities, or not known.
+        ValueError: If one of them takes probabilities, or is not known.
     """
     if isinstance(value, dict) and "class_name" not in value:
         value = list(value.values())
     if isinstance(value, list | tuple):
         for part in value:
-            of_logits(name, part)
+            takes_logits(name, part)
         return
     if value is None or isinstance(value, str) and value in _ACCURACY:
         return
     found = _found(name, value)
-    if found is not None and _takes_logits(found):
+    if found is not None and _is_for_logits(found):
         return
     fix = "Use `keras_sat.CrossEntropy()`."
     if found is None or _parameter(found) is not None:
@@ -59,12 +60,13 @@ def of_logits(name, value):
 
 
 def _found(name, value):
-    """The object, class or function that a name or a configuration means."""
+    """Returns the object, class or function for a name or a configuration."""
     if not isinstance(value, str | dict):
         return value
     if isinstance(value, str) and value in _CROSSENTROPY:
         return None
-    # Not by `get`, which makes an object of a class, and uses up its name.
+    # `get` would make an object of a class. The next one would then get another
+    # name in the logs, like "auc_1".
     module = getattr(keras, "losses" if name == "loss" else "metrics")
     if isinstance(value, str) and hasattr(module, value):
         return getattr(module, value)
@@ -78,14 +80,15 @@ def _found(name, value):
         )
 
 
-def _takes_logits(found):
+def _is_for_logits(found):
+    """Tells if an object, class or function takes logits."""
     if _ON_PROBABILITIES & {type(found).__name__, _function_name(found)}:
         return False
     return _parameter(found) in (None, True)
 
 
 def _parameter(found):
-    """The `from_logits` of an object or function, `None` if it has none."""
+    """Returns the `from_logits` of an object or function, `None` without it."""
     for attribute in ("from_logits", "_from_logits"):
         if hasattr(found, attribute):
             return bool(getattr(found, attribute))
@@ -104,7 +107,7 @@ def _parameter(found):
 
 
 def _function(found):
-    """The function that a wrapper of Keras calls, or what is no wrapper."""
+    """Returns the function that a wrapper of Keras calls, or `found` itself."""
     for attribute in ("fn", "_fn"):
         if callable(getattr(found, attribute, None)):
             return getattr(found, attribute)
@@ -116,7 +119,7 @@ def _function_name(found):
 
 
 def _shown(value):
-    """Keras's functions and objects by their names, not their addresses."""
+    """Returns a function or object by its name, without its address."""
     if isinstance(value, str | dict):
         return value
     found = getattr(value, "__name__", None) or type(value).__name__

@@ -1,8 +1,8 @@
 """Real images to train on, as batches of images and class ids."""
 
 from keras_sat.data.augmentation import Augmentation
-from keras_sat.data.pipeline import image_folder
-from keras_sat.data.pipeline import load
+from keras_sat.data.image_datasets import image_folder
+from keras_sat.data.image_datasets import load
 from keras_sat.data.small_datasets import cifar10
 from keras_sat.data.small_datasets import digits
 

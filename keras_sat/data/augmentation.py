@@ -1,4 +1,4 @@
-"""What may be done to training images beyond the random crop and the flip."""
+"""Random changes of training images: crops, colors, mixtures."""
 
 import dataclasses
 
@@ -7,11 +7,13 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import preprocessing
-from keras_sat.data import decoding
 from keras_sat.data import rand_augment
+from keras_sat.data import random_crops
 
+# Shares of red, green and blue in the brightness that people see.
 GRAY = (0.299, 0.587, 0.114)
-# Standard deviations and directions of the colors of ImageNet, in RGB.
+# The principal components of the colors of ImageNet, in RGB: standard
+# deviations, and directions as columns.
 EIGENVALUES = (0.2175 * 255, 0.0188 * 255, 0.0045 * 255)
 EIGENVECTORS = (
     (-0.5675, 0.7192, 0.4009),
@@ -22,13 +24,14 @@ EIGENVECTORS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Options of the training pipeline.
+    """Options of the augmentation of training images.
 
     The defaults are the official EfficientNet and TPU-ResNet pipeline: a random
-    crop and a flip, no more. What is on comes in the order of the fields,
-    except that brightness, contrast, saturation and lighting take turns in a
-    random order. MixUp and CutMix act on batches, all others on single images;
-    with both, each batch gets one of the two, with equal probability.
+    crop and a flip, nothing else. The options that are switched on are applied
+    in the order of the arguments below, except that brightness, contrast,
+    saturation and lighting are applied in a random order. MixUp and CutMix act
+    on batches, all others on single images; if both are switched on, each batch
+    gets one of them, with equal probability.
 
     | recipe | options |
     |---|---|
@@ -38,22 +41,23 @@ class Augmentation:
     | CIFAR-10 | `padding=4` |
 
     Args:
-        padding: int >= 0. If not 0, the crop is not of random size: the image
-            gets a black border of so many pixels, and a random window of the
-            size of the image is kept. Defaults to `0`.
-        area: pair of floats in `(0, 1]`. Share of the image in the crop.
-            Defaults to `(0.08, 1.0)`.
-        ratio: pair of floats > 0. Width by height of the crop. Defaults to
-            `(3 / 4, 4 / 3)`.
+        padding: int >= 0. If not 0, the crop has the size of the image: the
+            image gets a black border of this many pixels, and a random window
+            of its former size is kept. `area` and `ratio` are then not used.
+            Defaults to `0`.
+        area: pair of floats in `(0, 1]`. Smallest and largest share of the
+            image in the crop. Defaults to `(0.08, 1.0)`.
+        ratio: pair of floats > 0. Smallest and largest ratio of the width of
+            the crop to its height. Defaults to `(3 / 4, 4 / 3)`.
         jitter: float in `[0, 1]`. Brightness, contrast and saturation are
             multiplied by numbers in `[1 - jitter, 1 + jitter]`. Defaults to
             `0.0`.
         lighting: float >= 0. Standard deviation of noise along the principal
             components of the colors. Defaults to `0.0`.
-        randaugment: int >= 0. Operations of RandAugment per image. Defaults to
-            `0`.
-        magnitude: float in `[0, 1]`. Strength of RandAugment; `0.9` is what is
-            called m9. Defaults to `0.9`.
+        randaugment: int >= 0. Number of operations of RandAugment for each
+            image. Defaults to `0`.
+        magnitude: float in `[0, 1]`. Strength of RandAugment; `0.9` is known as
+            m9. Defaults to `0.9`.
         erasing: float in `[0, 1]`. Probability that a rectangle is replaced by
             noise. Defaults to `0.0`.
         flip: bool. Whether half of the images are mirrored. Defaults to `True`.
@@ -83,8 +87,8 @@ class Augmentation:
     """
 
     padding: int = 0
-    area: tuple = decoding.AREA
-    ratio: tuple = decoding.RATIO
+    area: tuple = random_crops.CROP_AREA
+    ratio: tuple = random_crops.CROP_RATIO
     jitter: float = 0.0
     lighting: float = 0.0
     randaugment: int = 0
@@ -109,13 +113,23 @@ class Augmentation:
             checks.refuse("flip", "be a bool", self.flip, error=TypeError)
 
     def crop(self, contents, seed):
-        """A random part of an encoded image: see `decoding.decode_random`."""
+        """Decodes a random part of an image.
+
+        Args:
+            contents: scalar string tensor: see `preprocessing.decode`.
+            seed: int tensor `(2,)`.
+
+        Returns:
+            uint8 tensor `(any, any, 3)`, RGB.
+        """
         if self.padding:
-            return decoding.decode_shifted(contents, seed, self.padding)
-        return decoding.decode_random(contents, seed, self.area, self.ratio)
+            return random_crops.decode_shifted(contents, seed, self.padding)
+        return random_crops.decode_random_window(
+            contents, seed, self.area, self.ratio
+        )
 
     def color_function(self):
-        """What is done to a resized image, except the flip.
+        """Returns the function that changes a resized image, but for the flip.
 
         Returns:
             Function from a float32 image `(height, width, 3)` in `[0, 255]`
@@ -144,7 +158,10 @@ class Augmentation:
         return augment
 
     def _change_colors(self, image, seed):
-        """Brightness, contrast, saturation and lighting in a random order."""
+        """Changes brightness, contrast, saturation and lighting.
+
+        Their order is random.
+        """
         seeds = tf.random.split(seed, 3)
         low, high = 1 - self.jitter, 1 + self.jitter
         by = tf.random.stateless_uniform([3], seeds[0], low, high)
@@ -157,11 +174,13 @@ class Augmentation:
         def gray(image):
             return tf.reduce_sum(image * GRAY, -1, keepdims=True)
 
+        # The sorted order of random numbers is a random order.
         order = tf.argsort(tf.random.stateless_uniform([4], seeds[2]))
         for position in range(4):
             image = tf.switch_case(
                 order[position],
                 [
+                    # `x=image` keeps the image of this round.
                     lambda x=image: x * by[0],
                     lambda x=image: blend(x, tf.reduce_mean(gray(x)), by[1]),
                     lambda x=image: blend(x, gray(x), by[2]),
@@ -171,10 +190,10 @@ class Augmentation:
         return tf.clip_by_value(image, 0.0, 255.0)
 
     def batch_function(self, num_classes):
-        """MixUp and CutMix.
+        """Returns the function that applies MixUp and CutMix to a batch.
 
         Args:
-            num_classes: int.
+            num_classes: int. Length of the label vectors.
 
         Returns:
             Function `(images, labels, seed) -> (images, labels)` from uint8
@@ -193,6 +212,7 @@ class Augmentation:
 
         def mix(images, labels, seed):
             seeds = tf.random.split(seed, 2)
+            # Mixed images have the mixed probabilities as labels.
             labels = tf.one_hot(labels, num_classes)
             images = tf.cast(images, tf.float32)
             which = tf.random.stateless_uniform(
@@ -208,6 +228,7 @@ class Augmentation:
 
 
 def _check_pair(name, pair):
+    """Checks that `pair` is two numbers > 0, the lower one first."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         checks.refuse(name, "be a pair of numbers", pair, error=TypeError)
     checks.real(name, pair[0], above=0)

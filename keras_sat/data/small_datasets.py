@@ -1,21 +1,29 @@
-"""Real images to train on, as batches of images in `[0, 1]` and class ids."""
+"""Small datasets, as batches of images in `[0, 1]` and class ids."""
+
+import random
 
 import numpy as np
 import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import extras
+from keras_sat.data import image_datasets
+from keras_sat.data import pipeline
+from keras_sat.data import sources
+from keras_sat.data.augmentation import Augmentation
 
-PADDING = 4
+# The usual augmentation of CIFAR-10: shifts by up to 4 pixels, and the flip.
+SHIFT_AND_FLIP = Augmentation(padding=4)
+WHOLE_IMAGES = Augmentation(area=(1.0, 1.0), ratio=(1.0, 1.0), flip=False)
 
 
 def digits(batch_size=64, image_size=32):
-    """The 1,797 handwritten digits of scikit-learn, which need no download.
+    """Returns the handwritten digits of scikit-learn, which need no download.
 
-    They are 8x8 pixels with 17 levels of gray, enlarged bilinearly and
-    repeated in the three channels. Every fifth image of each class is for
-    testing. `keras.utils.set_random_seed`, called before, fixes the order of
-    the training images.
+    The 1,797 images have 8x8 pixels with 17 levels of gray. They are enlarged
+    bilinearly, and gray is repeated in the three channels. Every fifth image of
+    each class is for testing. `keras.utils.set_random_seed`, called before,
+    fixes the order of the training images.
 
     Args:
         batch_size: int, 1 to 1437. Images in a batch. Defaults to `64`.
@@ -50,6 +58,7 @@ def digits(batch_size=64, image_size=32):
     bunch = load_digits()
     images = (bunch.images[..., None] / 16.0).astype("float32")
     labels = bunch.target.astype("int32")
+    # Every fifth image of the images sorted by class.
     by_class = np.argsort(labels, kind="stable")
     is_test = np.zeros(len(labels), bool)
     is_test[by_class[::5]] = True
@@ -62,22 +71,25 @@ def digits(batch_size=64, image_size=32):
         images = tf.image.resize(images, (image_size, image_size))
         return tf.repeat(images, 3, axis=-1), labels
 
-    train = _shuffled(train, batch_size)
-    train = train.batch(batch_size, drop_remainder=True)
+    size = int(train.cardinality())
+    pipeline.check_batch_size(batch_size, size)
+    train = train.shuffle(size).batch(batch_size, drop_remainder=True)
     test = test.batch(batch_size)
     return tuple(ds.map(enlarge).prefetch(1) for ds in (train, test))
 
 
 def cifar10(batch_size=128, data_dir=None, augment=True, download=True):
-    """CIFAR-10 through tensorflow-datasets: 50,000 + 10,000 images of 32x32.
+    """Returns CIFAR-10, which tensorflow-datasets downloads.
 
-    `keras.utils.set_random_seed`, called before, fixes the order and the
-    augmentation of the training images.
+    There are 50,000 images for training and 10,000 for testing, of 32x32
+    pixels. `keras.utils.set_random_seed`, called before, fixes the order and
+    the augmentation of the training images. `load("cifar10", ...)` has more
+    options.
 
     Args:
         batch_size: int, 1 to 50000. Images in a batch. Defaults to `128`.
-        data_dir: str or path-like. Where the prepared data is, or will be.
-            Defaults to the folder that tensorflow-datasets uses.
+        data_dir: str or path-like. The folder of the prepared data. Defaults to
+            the folder that tensorflow-datasets uses.
         augment: bool. Whether training images are padded by 4 black pixels,
             cropped at random to 32x32 and mirrored half of the time. Defaults
             to `True`.
@@ -94,7 +106,8 @@ def cifar10(batch_size=128, data_dir=None, augment=True, download=True):
     Raises:
         ImportError: If tensorflow-datasets is missing.
         TypeError: If `batch_size` is not an integer.
-        ValueError: If `batch_size` is less than 1, or more than there is.
+        ValueError: If `batch_size` is less than 1, or more than there is, or
+            if the data is not there and `download` is `False`.
 
     Example:
 
@@ -106,50 +119,29 @@ def cifar10(batch_size=128, data_dir=None, augment=True, download=True):
     - [Krizhevsky, 2009](https://www.cs.toronto.edu/~kriz/cifar.html)
     """
     checks.integer("batch_size", batch_size)
-    with extras.needed("data"):
-        import tensorflow_datasets as tfds
-
-    train, test = tfds.load(
+    if download:
+        sources.prepare_tfds("cifar10", data_dir)
+    options = {
+        "data_dir": data_dir,
+        "batch_size": batch_size,
+        "image_size": 32,
+    }
+    train = image_datasets.load(
         "cifar10",
-        split=["train", "test"],
-        as_supervised=True,
-        data_dir=data_dir,
-        download=download,
+        "train",
+        training=True,
+        # Python's generator is one of those that Keras seeds.
+        seed=random.randrange(2**31),
+        augmentation=SHIFT_AND_FLIP if augment else WHOLE_IMAGES,
+        cache=True,
+        **options,
     )
-    parallel = tf.data.AUTOTUNE
-    train = _shuffled(train.cache(), batch_size)
-    if augment:
-        # A number per image, others in each epoch, whatever runs in parallel.
-        numbers = tf.data.Dataset.random(rerandomize_each_iteration=True)
-        train = tf.data.Dataset.zip(train, numbers.batch(2))
-        train = train.map(_crop_and_flip, num_parallel_calls=parallel)
-    train = train.batch(batch_size, drop_remainder=True)
-    test = test.batch(batch_size)
+    # Without the margin that the evaluation on ImageNet cuts off.
+    test = image_datasets.load("cifar10", "test", crop_padding=0, **options)
     return tuple(
-        ds.map(_to_unit_range).prefetch(parallel) for ds in (train, test)
+        ds.map(_to_unit_range).prefetch(tf.data.AUTOTUNE)
+        for ds in (train, test)
     )
-
-
-def _shuffled(dataset, batch_size):
-    size = int(dataset.cardinality())
-    if batch_size > size:
-        checks.refuse(
-            "batch_size",
-            f"be at most {size}, the number of training images",
-            batch_size,
-        )
-    return dataset.shuffle(size)
-
-
-def _crop_and_flip(example, numbers):
-    image, label = example
-    crop_seed, flip_seed = tf.unstack(tf.stack([numbers, numbers + 1]))
-    shape = image.shape
-    border = [[PADDING, PADDING], [PADDING, PADDING], [0, 0]]
-    image = tf.image.stateless_random_crop(
-        tf.pad(image, border), shape, crop_seed
-    )
-    return tf.image.stateless_random_flip_left_right(image, flip_seed), label
 
 
 def _to_unit_range(images, labels):

@@ -1,4 +1,4 @@
-"""Where encoded images come from: prepared sets of tfds, and folders."""
+"""The places that encoded images are read from: folders, and tfds."""
 
 import dataclasses
 import os
@@ -12,45 +12,47 @@ from keras_sat import extras
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 KNOWN = ("cifar10", "cifar100", "imagenet2012", "imagenette")
-# Names that an error shows, of what may be thousands.
-SHOWN = 10
+# At most this many names stand in an error; a folder may have thousands.
+MAX_NAMES_IN_ERROR = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
-    """Encoded images with their labels.
+    """A collection of encoded images with their labels.
 
     Args:
         examples: function from a seed, or from `None` for a fixed order, to a
-            `tf.data.Dataset` of `(name, payload, label)`: the name of a file or
-            record, for messages; a string tensor; an int64. The seed decides
-            in which order files with many images are read.
+            `tf.data.Dataset` of `(name, payload, label)`. The name of the file
+            or record is for messages. The payload, a string tensor, is the path
+            of an image, or the encoded image itself. The label is an int64. The
+            seed decides in which order files with many images are read.
         read: function from a payload to the encoded image.
-        light: bool. Whether payloads are so small that all fit into memory.
-        size: int. The number of images.
-        class_names: tuple of str, one per label.
+        fits_in_memory: bool. Whether payloads are so small that all of them
+            can be shuffled in memory, like paths.
+        size: int. Number of images.
+        class_names: tuple of str, one for each label.
     """
 
     examples: Callable
     read: Callable
-    light: bool
+    fits_in_memory: bool
     size: int
     class_names: tuple
 
 
-def folder(directory, class_names=None):
-    """The images in the sub-folders of `directory`, one sub-folder a class.
+def from_folder(directory, class_names=None):
+    """Returns the images of a folder that has a sub-folder for each class.
 
     Args:
         directory: str or path-like.
-        class_names: see `pipeline.image_folder`.
+        class_names: see `image_datasets.image_folder`.
 
     Returns:
         `Source`.
 
     Raises:
-        ValueError: If there is no such folder, if it has not two classes, or a
-            class without images, or if `class_names` disagrees.
+        ValueError: If there is no such folder, if it has fewer than two classes
+            or a class without images, or if `class_names` disagrees.
     """
     directory = checks.path("directory", directory)
     if not os.path.isdir(directory):
@@ -72,20 +74,33 @@ def folder(directory, class_names=None):
         images = _images(os.path.join(directory, name))
         paths += images
         labels += [label] * len(images)
+    # A path is the name and the payload.
     dataset = tf.data.Dataset.from_tensor_slices(
         (paths, paths, np.array(labels, np.int64))
     )
     return Source(
         examples=lambda seed: dataset,
         read=tf.io.read_file,
-        light=True,
+        fits_in_memory=True,
         size=len(paths),
         class_names=names,
     )
 
 
 def _checked_names(class_names, found):
-    """The order of the classes, which must be those of the sub-folders."""
+    """Returns the names of the classes in their order.
+
+    Args:
+        class_names: sequence of str, path of a file with a name in each line,
+            or `None`.
+        found: list of str. The names of the sub-folders, sorted.
+
+    Returns:
+        tuple of str.
+
+    Raises:
+        ValueError: If these are not the names of the sub-folders.
+    """
     if class_names is None:
         return tuple(found)
     if isinstance(class_names, str | os.PathLike):
@@ -98,8 +113,8 @@ def _checked_names(class_names, found):
         class_names = [name.strip() for name in class_names if name.strip()]
     names = tuple(class_names)
     if sorted(names) != found:
-        missing = sorted(set(names) - set(found))[:SHOWN]
-        extra = sorted(set(found) - set(names))[:SHOWN]
+        missing = sorted(set(names) - set(found))[:MAX_NAMES_IN_ERROR]
+        extra = sorted(set(found) - set(names))[:MAX_NAMES_IN_ERROR]
         checks.refuse(
             "class_names",
             "name every sub-folder once and nothing else",
@@ -112,7 +127,7 @@ def _checked_names(class_names, found):
 
 
 def _images(directory):
-    """The image files below the folder of a class, in a fixed order."""
+    """Lists the image files in the folder of a class, in a fixed order."""
     paths = sorted(
         os.path.join(parent, name)
         for parent, _, names in os.walk(directory)
@@ -128,13 +143,29 @@ def _images(directory):
     return paths
 
 
-def prepared(name, split, data_dir=None):
-    """A split of a dataset that tensorflow-datasets has prepared.
+def prepare_tfds(name, data_dir=None):
+    """Lets tensorflow-datasets download a dataset, unless it is there.
 
     Args:
-        name: str. See `pipeline.load`.
-        split: str. See `pipeline.load`.
-        data_dir: str or path-like. See `pipeline.load`.
+        name: str. For example `"cifar10"`.
+        data_dir: str or path-like. See `image_datasets.load`.
+
+    Raises:
+        ImportError: If tensorflow-datasets is missing.
+    """
+    with extras.needed("data"):
+        import tensorflow_datasets as tfds
+
+    tfds.builder(name, data_dir=data_dir).download_and_prepare()
+
+
+def from_tfds(name, split, data_dir=None):
+    """Returns a split of a dataset that tensorflow-datasets has prepared.
+
+    Args:
+        name: str. See `image_datasets.load`.
+        split: str. See `image_datasets.load`.
+        data_dir: str or path-like. See `image_datasets.load`.
 
     Returns:
         `Source`.
@@ -148,18 +179,20 @@ def prepared(name, split, data_dir=None):
         import tensorflow_datasets as tfds
 
     builder = _builder(tfds, name, data_dir)
-    image, label = _keys(tfds, name, builder)
+    image, label = _feature_names(tfds, name, builder)
 
     def examples(seed):
         config = tfds.ReadConfig(
             add_tfds_id=True,
             shuffle_seed=seed,
+            # The pipeline gives another seed in each epoch.
             shuffle_reshuffle_each_iteration=False,
             try_autocache=False,
         )
         dataset = builder.as_dataset(
             split=split,
             shuffle_files=seed is not None,
+            # The pipeline decodes, and no more than the crop.
             decoders={image: tfds.decode.SkipDecoding()},
             read_config=config,
         )
@@ -169,20 +202,22 @@ def prepared(name, split, data_dir=None):
 
     try:
         size = int(examples(None).cardinality())
-    except AssertionError as error:  # The way in which tfds says "no data".
+    except AssertionError as error:
+        # This is how tfds says that the data is not prepared.
         _refuse_unprepared(name, builder, error)
     except (KeyError, ValueError) as error:
         _refuse_split(split, builder, error)
     return Source(
         examples=examples,
         read=tf.identity,
-        light=False,
+        fits_in_memory=False,
         size=size,
         class_names=tuple(builder.info.features[label].names),
     )
 
 
 def _builder(tfds, name, data_dir):
+    """Returns the builder of a dataset of tensorflow-datasets."""
     if not isinstance(name, str):
         checks.refuse("name", "be a str", name, error=TypeError)
     if data_dir is not None and not os.path.isdir(data_dir):
@@ -194,11 +229,11 @@ def _builder(tfds, name, data_dir):
             f"be one of {list(KNOWN)}, or another classification dataset of "
             "tensorflow-datasets, or one prepared in `data_dir`"
         )
-        _refuse_after(error, "name", expected, name)
+        _refuse_because_of(error, "name", expected, name)
 
 
-def _keys(tfds, name, builder):
-    """The names of the image and the label among the features."""
+def _feature_names(tfds, name, builder):
+    """Returns the names of the image and of the label of a dataset."""
     features = builder.info.features
     keys = builder.info.supervised_keys or ("image", "label")
     kinds = (tfds.features.Image, tfds.features.ClassLabel)
@@ -215,12 +250,14 @@ def _keys(tfds, name, builder):
 
 
 def _refuse_split(split, builder, error):
+    """Raises an error that lists the splits of a dataset."""
     known = sorted(builder.info.splits)
     expected = f"be one of {known}, or a part of one like '{known[0]}[:100]'"
-    _refuse_after(error, "split", expected, split)
+    _refuse_because_of(error, "split", expected, split)
 
 
 def _refuse_unprepared(name, builder, error):
+    """Raises an error that says how to prepare a dataset."""
     where = os.path.dirname(os.fspath(builder.data_dir))
     fix = f"tfds.builder({name!r}).download_and_prepare()"
     if name == "imagenet2012":
@@ -228,7 +265,7 @@ def _refuse_unprepared(name, builder, error):
             "the archives ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar "
             f"in downloads/manual under the data folder, then {fix}"
         )
-    _refuse_after(
+    _refuse_because_of(
         error,
         "data_dir",
         f"hold {name!r} as prepared by tensorflow-datasets",
@@ -237,8 +274,8 @@ def _refuse_unprepared(name, builder, error):
     )
 
 
-def _refuse_after(error, *refusal):
-    """Refuses an argument because of an error, which is kept as its cause."""
+def _refuse_because_of(error, *refusal):
+    """Refuses an argument, with another error as the cause."""
     try:
         checks.refuse(*refusal)
     except ValueError as refused:

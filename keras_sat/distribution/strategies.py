@@ -64,8 +64,8 @@ def strategy(kind="auto", devices=None, tpu=None):
 
 def _kind(tpu):
     """Returns the kind of strategy that `"auto"` stands for on this machine."""
-    # SLURM's variables are set in every job, also where each of its processes
-    # trains a model of its own: they are used only if they are asked for.
+    # Not "slurm": the variables of a job do not tell if its processes are to
+    # train one model together.
     if (
         tpu
         or "TPU_NAME" in os.environ

@@ -114,8 +114,8 @@ class Function:
         """Returns what the function returns for tensors."""
         if self._compiled is None:
             return self._otherwise(*arguments)
-        # Most obstacles are found in the graph. Others show when it is run, and
-        # some of those end in errors of which the layer cannot be told.
+        # Obstacles that the graph shows are named before XLA tries to compile
+        # it. Others show only when it does.
         graph = self._compiled.get_concrete_function(*arguments).graph
         obstacle = None
         if graph not in self._known:

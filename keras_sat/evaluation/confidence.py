@@ -1,8 +1,8 @@
-"""How far an accuracy that was measured on some images can be trusted."""
+"""Confidence intervals of accuracies that were measured on some images."""
 
 import math
 
-# Of the normal distribution, for 95% intervals.
+# The quantile of the normal distribution for 95% intervals.
 QUANTILE = 1.959964
 
 

@@ -74,7 +74,8 @@ def robustness_curve(
     cases = search.worst_cases(data.batches, progress.update)
     outcomes = np.concatenate([case.outcomes for case in cases])
     progress.close()
-    # An image withstands a radius if what breaks it comes after its attacks.
+    # An image withstands a radius if the attack that breaks it, if any, comes
+    # after those of that radius.
     ends = np.cumsum([len(attacks) for attacks in tried])
     return {
         request.epsilon: float(np.mean(outcomes >= end))

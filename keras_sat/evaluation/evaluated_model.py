@@ -8,8 +8,7 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks.network import CompiledNetwork
 from keras_sat.attacks.network import compiled_network
-from keras_sat.checks import classifiers
-from keras_sat.checks.batches import expected_by
+from keras_sat.checks.batches import batch_spec
 from keras_sat.distribution import current_strategy
 from keras_sat.distribution import xla
 from keras_sat.predictions.inference import inference
@@ -37,7 +36,7 @@ class EvaluatedModel:
     """
 
     def __init__(self, model, value_range=None, jit_compile="auto"):
-        classifiers.attackable("model", model)
+        checks.attackable("model", model)
         if value_range is None:
             value_range = getattr(model, "value_range", (0.0, 1.0))
         checks.value_range(value_range)
@@ -46,9 +45,7 @@ class EvaluatedModel:
         self.strategy = current_strategy(model)
         self.jit_compile = jit_compile
         self.uses_xla = xla.wanted(jit_compile, model)
-        self.expected_batches = expected_by(
-            model, self.value_range, slack=SLACK
-        )
+        self.expected_batches = batch_spec(model, self.value_range, slack=SLACK)
         self.predict = inference(model)
         # Known with the first batch; with XLA, all others are filled up to it.
         self.batch_size = None
@@ -83,7 +80,7 @@ class EvaluatedModel:
                 logits = np.asarray(self.network(tf.convert_to_tensor(filled)))
                 parts.append(logits[: len(part)])
         logits = np.concatenate(parts)
-        classifiers.logits("model", logits, len(images))
+        checks.logits("model", logits, len(images))
         return logits
 
     def is_right(self, images, labels):

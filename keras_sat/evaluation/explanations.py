@@ -1,6 +1,7 @@
-"""Explanations of the findings of `diagnostics`, and advice for each."""
+"""Explanations of the reasons to doubt a robust accuracy, with advice."""
 
 from keras_sat.evaluation import overfitting
+from keras_sat.evaluation.report import Finding
 
 # From the name of each finding to what it means and what to do.
 EXPLANATIONS = {
@@ -62,3 +63,13 @@ EXPLANATIONS = {
         "Evaluate more images before comparing models.",
     ),
 }
+
+
+def explained(name, found):
+    """Returns the `Finding` of a name, with its explanation and advice.
+
+    Args:
+        name: str. One of `EXPLANATIONS`.
+        found: str. What was observed, with numbers.
+    """
+    return Finding(name, found, *EXPLANATIONS[name])

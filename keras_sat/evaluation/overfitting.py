@@ -1,4 +1,4 @@
-"""Catastrophic overfitting: robustness against one step, but not to ten."""
+"""Catastrophic overfitting: a model withstands one step, but not ten."""
 
 MEANING = "The model learned to fool the single step of its training."
 FIX = "Train with more steps, a smaller step, or stop earlier."

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sat import checks
-from keras_sat.checks import classifiers
 from keras_sat.checks import datasets
 from keras_sat.predictions.labels import class_ids
 from keras_sat.preprocessing.value_range import to_float
@@ -58,7 +57,7 @@ class CheckedDataset:
 
     @property
     def num_classes(self):
-        """How many classes the model tells apart."""
+        """Number of classes that the model tells apart."""
         return self.first_logits.shape[1]
 
 
@@ -89,7 +88,7 @@ def read(dataset, batch_size, evaluated):
     value_range, expected = evaluated.value_range, evaluated.expected_batches
     images = _checked(0, pair, expected, value_range).images
     logits = evaluated.logits(images)
-    classifiers.outputs("model", logits)
+    checks.not_probabilities("model", logits)
     # Only the logits of a function tell how many classes there are. The labels
     # of the first batch are checked once more, against that number.
     expected = dataclasses.replace(expected, num_classes=logits.shape[1])
@@ -163,7 +162,7 @@ def _batches_of_arrays(images, labels, batch_size):
 
 def _labelled(element):
     """Returns the images and labels of what a dataset gives, as arrays."""
-    images, labels, weights = datasets.parts(element)
+    images, labels, weights = datasets.unpack_batch(element)
     if weights is not None:
         checks.refuse(
             "dataset",

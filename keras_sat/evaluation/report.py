@@ -100,7 +100,7 @@ class RobustnessReport:
 
     @property
     def num_images(self):
-        """How many images were evaluated."""
+        """Number of images that were evaluated."""
         return len(self.labels)
 
     @property
@@ -273,27 +273,6 @@ class RobustnessReport:
         file = io.BytesIO()
         np.savez(file, **self.examples)
         return file.getvalue()
-
-
-def distinct_labels(attacks):
-    """Returns a label for each attack; repeated ones are numbered from 2.
-
-    Args:
-        attacks: sequence of `Attack`.
-
-    Returns:
-        List of str, like `["PGD-10", "PGD-10 #2", "Square"]`.
-    """
-    labels = []
-    for label in (attack.label for attack in attacks):
-        count = sum(attack_name(known) == label for known in labels)
-        labels.append(f"{label} #{count + 1}" if count else label)
-    return labels
-
-
-def attack_name(label):
-    """Returns a label of `distinct_labels` without its number."""
-    return label.split(" #")[0]
 
 
 def _check_ids(name, values, size, low, high):

@@ -11,6 +11,7 @@ from keras_sat.attacks import requested_attacks
 from keras_sat.distribution import several_workers
 from keras_sat.evaluation import journal_header
 from keras_sat.evaluation.adversarial_files import AdversarialFiles
+from keras_sat.evaluation.attack_labels import distinct_labels
 from keras_sat.evaluation.diagnostics import DIAGNOSED
 from keras_sat.evaluation.diagnostics import diagnosed
 from keras_sat.evaluation.evaluated_model import EvaluatedModel
@@ -18,7 +19,6 @@ from keras_sat.evaluation.journal import Journal
 from keras_sat.evaluation.progress import Progress
 from keras_sat.evaluation.reading import read
 from keras_sat.evaluation.report import RobustnessReport
-from keras_sat.evaluation.report import distinct_labels
 from keras_sat.evaluation.worst_case import WorstCaseSearch
 from keras_sat.version import versions
 
@@ -42,7 +42,7 @@ def evaluate_robustness(
     batch_size=BATCH_SIZE,
     verbose=1,
 ):
-    """Measures the accuracy of a classifier under attack, and doubts it.
+    """Measures how robust a classifier is, and looks for reasons to doubt it.
 
     Every image is attacked by each attack in turn until one succeeds: what
     counts is the worst case for each image. The default is the standard version
@@ -111,10 +111,8 @@ def evaluate_robustness(
     """
     evaluated = EvaluatedModel(model, value_range, jit_compile)
     checks.integer("seed", seed, least=0)
-    _check_single_writer(
-        evaluated.strategy,
-        {"state_path": state_path, "adversarial_dir": adversarial_dir},
-    )
+    _check_writer("state_path", state_path, evaluated.strategy)
+    _check_writer("adversarial_dir", adversarial_dir, evaluated.strategy)
     request = requested_attacks(attacks, epsilon, norm, evaluated.value_range)
     data = read(dataset, batch_size, evaluated)
     attacks = request.named(data.num_classes)
@@ -130,7 +128,7 @@ def evaluate_robustness(
         cases = search.worst_cases(
             data.batches, progress.update, kept.is_complete
         )
-        results = _collected(cases, kept)
+        results = _collect(cases, kept)
     progress.close()
     report = _report(results, request, attacks, tried, seed)
     if not diagnose:
@@ -140,7 +138,7 @@ def evaluate_robustness(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Results:
-    """What is left of the worst cases of all batches, in their order.
+    """The results of all batches, in the order of the dataset.
 
     Images are only kept of the first batches, so that memory does not grow with
     the dataset.
@@ -160,17 +158,17 @@ class _Results:
     sample: list
 
 
-def _check_single_writer(strategy, paths):
-    """Refuses files where several workers would write to them.
+def _check_writer(name, path, strategy):
+    """Refuses a path where several workers would write to it.
 
     Args:
+        name: str. The argument, for the error.
+        path: str or path-like, or `None`.
         strategy: `tf.distribute.Strategy`.
-        paths: dict from the names of arguments to paths or `None`.
     """
-    for name, path in paths.items():
-        # All workers would write to it, and continue from different places.
-        if path is not None and several_workers(strategy):
-            checks.refuse(name, "be None on several workers", path)
+    # All workers would write to it, and continue from different places.
+    if path is not None and several_workers(strategy):
+        checks.refuse(name, "be None on several workers", path)
 
 
 @contextlib.contextmanager
@@ -184,7 +182,7 @@ def _files(state_path, adversarial_dir, header):
         yield journal, AdversarialFiles(adversarial_dir, journal.is_new)
 
 
-def _collected(cases, kept):
+def _collect(cases, kept):
     """Returns the `_Results` of all batches, and writes their files.
 
     Args:

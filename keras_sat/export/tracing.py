@@ -1,4 +1,4 @@
-"""A network as a function of operations that every TensorFlow has."""
+"""Tracing of a network to a graph that every TensorFlow can run."""
 
 import contextlib
 import functools
@@ -9,11 +9,12 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.convolutions import convolve_by_groups
 
+# Operations that call back into the process that wrote the graph.
 PYTHON_OPERATIONS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
 def traced(network, image_shape):
-    """A network in inference mode, as one function for all signatures.
+    """Traces a network in inference mode, once for all signatures.
 
     Args:
         network: `keras.Model`.
@@ -32,8 +33,8 @@ def traced(network, image_shape):
 
     spec = tf.TensorSpec((None, *image_shape), name="images")
     function = tf.function(serve, autograph=False)
-    # Keras compiles some operations with XLA, which servers may lack. A
-    # function that runs eagerly becomes a part of the one that is traced.
+    # Keras wraps some operations into functions compiled with XLA, which
+    # servers may lack. Functions that run eagerly are traced without it.
     eager = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
@@ -64,6 +65,7 @@ def _check_operations(function):
 
 
 def _is_foreign(operation):
+    """Tells if an operation needs Python or XLA."""
     return operation in PYTHON_OPERATIONS or operation.startswith("Xla")
 
 
@@ -82,6 +84,7 @@ def _split_groups(network):
         and layer.groups > 1
         and layer.data_format == "channels_last"
     ]
+    # An attribute of the object comes before the method of its class.
     for layer in grouped:
         vars(layer)["convolution_op"] = functools.partial(_convolve, layer)
     try:

@@ -1,11 +1,11 @@
-"""Where the activations of a Keras model are, and which ones."""
+"""The activations of a Keras model: where they are, and which ones."""
 
 import keras
 
 from keras_sat import checks
 from keras_sat.checks import graphs
 
-# Classes of layers and of operations, and the functions that they compute.
+# From classes of layers and operations to the functions that they compute.
 CLASSES = {
     "CELU": "celu",
     "Celu": "celu",
@@ -58,12 +58,12 @@ def activation_sites(model):
 
     Args:
         model: built `keras.Model`, functional or sequential. Nested models and
-            the layers inside of other layers are searched, too.
+            the layers inside other layers are searched as well.
 
     Returns:
-        list of pairs of str: where, such as `"backbone/conv1"`, and what, such
-        as `"relu"`, in the order of the graph. A hard sigmoid or hard swish
-        that consists of several operations is one site.
+        list of pairs of str, in the order of the graph: the place, such as
+        `"backbone/conv1"`, and the kind of activation, such as `"relu"`. A hard
+        sigmoid or hard swish that consists of several operations counts once.
 
     Raises:
         TypeError: If `model` is not a Keras model, or a `SATModel`.
@@ -76,11 +76,12 @@ def activation_sites(model):
     kinds = collections.Counter(kind for _, kind in activation_sites(model))
     ```
     """
-    checks.classifiers.graph("model", model)
+    checks.layer_graph("model", model)
     return list(_walk(model, ""))
 
 
 def _walk(model, path):
+    """Yields the activations of a model; see `activation_sites`."""
     patterns = hard_patterns(model)
     for part in graphs.parts(model):
         where = f"{path}{part.name}"
@@ -98,15 +99,29 @@ def _walk(model, path):
 
 
 def inner_path(layer, owner, attribute):
-    """What follows the name of `layer` in the path of a site inside of it."""
-    # A layer with other activations has the name of the one inside.
+    """Returns the end of the path of an activation inside a layer.
+
+    Args:
+        layer: `keras.layers.Layer`, whose name the path begins with.
+        owner: `keras.layers.Layer`. The one that keeps the activation: `layer`,
+            or one inside it.
+        attribute: str. The attribute of `owner` that it is kept in.
+
+    Returns:
+        str. Empty, or beginning with a slash.
+    """
+    # A `WithActivations` has the same name as the layer inside it.
     if owner.name != layer.name:
         return f"/{owner.name}/{attribute}"
     return "" if attribute == "activation" else f"/{attribute}"
 
 
 def name_of(part):
-    """The activation that a layer, operation or function is, or `None`."""
+    """Returns the name of an activation, or `None` for anything else.
+
+    Args:
+        part: layer, operation or function.
+    """
     if isinstance(part, keras.layers.Activation):
         return name_of(part.activation)
     kind = type(part).__name__
@@ -119,42 +134,46 @@ def name_of(part):
 
 
 def _kind_of_relu(part):
+    """Tells ReLU, leaky ReLU and ReLU6 apart, which Keras has one class for."""
     if getattr(part, "negative_slope", 0):
         return "leaky_relu"
     return "relu" if getattr(part, "max_value", None) is None else "relu6"
 
 
 def inner_sites(layer):
-    """The activations that a layer keeps in its attributes.
+    """Finds the activations that a layer keeps in its attributes.
 
     Args:
         layer: `keras.layers.Layer`, which may contain others.
 
     Yields:
-        Pairs of a layer, the given one or one inside, and the name of its
+        Pairs of a layer, the given one or one inside it, and the name of its
         attribute.
     """
     for owner in layer._flatten_layers():
         if name_of(owner):
             continue
         for attribute, value in sorted(vars(owner).items()):
+            # A `WithActivations` keeps the new activation in a private one.
             if not attribute.startswith("_") and name_of(value):
                 yield owner, attribute
 
 
 def hard_patterns(model):
-    """Hard sigmoids and hard swishes that consist of several operations.
+    """Finds hard sigmoids and swishes that consist of several operations.
 
-    MobileNetV3 writes `relu6(x + 3) / 6`, and `x` times that.
+    MobileNetV3 writes a hard sigmoid as `relu6(x + 3) / 6`, and a hard swish as
+    `x` times that.
 
     Args:
         model: functional or sequential `keras.Model`.
 
     Returns:
-        dict from the id of an operation to the name of the activation that
-        ends there, or to `None` if the operation is a part of another one.
+        dict from the id of an operation to the name of the activation whose
+        last operation it is, or to `None` if other operations follow.
     """
     found = {}
+    # Such a pattern needs several inputs, or operations instead of layers.
     if isinstance(model, keras.Sequential):
         return found
     for operation in model.operations:
@@ -170,14 +189,14 @@ def hard_patterns(model):
 
 
 def hard_swish(operation):
-    """What a hard swish is made of.
+    """Recognizes the multiplication that a hard swish ends with.
 
     Args:
         operation: layer or operation.
 
     Returns:
-        The operation that computes ReLU6, and the position of `x` among the
-        inputs of `operation`, or `None` twice, if it is no hard swish.
+        The operation that computes the ReLU6, and the position of `x` among the
+        inputs of `operation`; a pair of `None` if this is no hard swish.
     """
     inputs = _inputs(operation)
     if type(operation).__name__ == "Multiply" and len(inputs) == 2:
@@ -189,7 +208,12 @@ def hard_swish(operation):
 
 
 def _hard_sigmoid(tensors):
-    """The ReLU6 and the `x` of `relu6(x + 3) / 6`, or `None`."""
+    """Recognizes tensors `relu6(x + 3) / 6`.
+
+    Returns:
+        The operation that computes the ReLU6, and the tensor `x`; `None` if
+        the tensors are something else.
+    """
     if len(tensors) != 1:
         return None
     operation = _origin(tensors[0])
@@ -205,19 +229,19 @@ def _hard_sigmoid(tensors):
 
 
 def policy(part):
-    """The name of the dtype policy of a layer, before it was quantized.
+    """Returns the dtype policy of a layer, before it was quantized.
 
     Args:
-        part: layer; or operation of a functional model, which follows the
-            layer before it.
+        part: layer, or operation of a functional model. An operation has the
+            policy of the layer before it.
 
     Returns:
-        str. Not an object, which not every layer can save.
+        str. The name of the policy, because not every layer can save an object.
     """
     layer = part
     while not isinstance(layer, keras.layers.Layer):
         layer = _origin(_inputs(layer)[0])
-    # Quantized ones are called like "int8_from_float32".
+    # The policies of quantized layers have names like "int8_from_float32".
     name = layer.dtype_policy.name.split("_from_")[-1]
     if part is layer:
         return name
@@ -227,6 +251,7 @@ def policy(part):
 
 
 def _node(operation):
+    """Returns the node of the first call of an operation, or `None`."""
     nodes = getattr(operation, "_inbound_nodes", None)
     return nodes[0] if nodes else None
 
@@ -242,9 +267,11 @@ def _outputs(operation):
 
 
 def _origin(tensor):
+    """Returns the operation that made a symbolic tensor."""
     return tensor._keras_history.operation
 
 
 def _constants(operation):
+    """Returns the numbers among the arguments of an operation."""
     values = keras.tree.flatten(_node(operation).arguments.args)
     return [value for value in values if isinstance(value, int | float)]

@@ -1,4 +1,4 @@
-"""The layers that networks repeat, and checks of what builders are given."""
+"""The layers that networks repeat, and the arguments that builders share."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from keras_sat import checks
 from keras_sat import distribution
 from keras_sat.convolutions import convolve_by_groups
 
-# Whatever `keras.config.set_image_data_format` says.
+# Networks are the same whatever `keras.config.set_image_data_format` says.
 CHANNELS_LAST = {"data_format": "channels_last"}
 
 
@@ -29,6 +29,8 @@ class GroupedConv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
+        """See `keras.layers.Conv2D.convolution_op`."""
+        # Accelerators have kernels for groups.
         if distribution.has_accelerator():
             padding = self.padding.upper()
             return tf.nn.conv2d(inputs, kernel, self.strides, padding)
@@ -36,55 +38,106 @@ class GroupedConv2D(keras.layers.Conv2D):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Blocks:
-    """What all convolutions, normalizations and activations have in common.
+class NetworkBuilder:
+    """Makes the layers of a network; holds the arguments of all builders.
 
     Args:
-        activation: see `keras_sat.activations.get`.
-        momentum: float in `[0, 1]`, of the moving batch statistics.
-        epsilon: float > 0. Added to the variance of a batch.
+        activation: str, layer, layer class or callable, for every
+            non-linearity: see `keras_sat.activations.get`.
+        num_classes: int >= 2. Number of logits.
+        input_shape: tuple `(height, width, channels)`. Sizes may be `None`.
+        name: str. Name of the model.
+        zero_gamma: bool. Whether the last normalization of a residual branch
+            starts at 0, so that the block begins as the identity. Defaults to
+            `False`.
+        batch_norm_momentum: float in `[0, 1]`, of the moving batch statistics.
+            Attacks run with these, so they have to follow the weights quickly.
+            Defaults to `0.9`.
+        batch_norm_epsilon: float > 0. Added to the variance of a batch.
+            Defaults to `1e-5`.
         synchronized: bool. Whether replicas share their batch statistics.
-        distribution: str. Of the initial kernels, whose variance is 2 over
-            the number of weights that lead out of a unit.
+            Defaults to `False`.
+        kernel_distribution: str. `"truncated_normal"` or
+            `"untruncated_normal"`. Distribution of the initial kernels, whose
+            variance is 2 over the number of weights that lead out of a unit.
+            Defaults to `"truncated_normal"`.
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If an argument is out of its range.
     """
 
     activation: object
-    momentum: float = 0.9
-    epsilon: float = 1e-5
+    num_classes: int
+    input_shape: tuple
+    name: str
+    zero_gamma: bool = False
+    batch_norm_momentum: float = 0.9
+    batch_norm_epsilon: float = 1e-5
     synchronized: bool = False
-    distribution: str = "truncated_normal"
+    kernel_distribution: str = "truncated_normal"
 
     def __post_init__(self):
         activations.get(self.activation)
-        checks.probability("batch_norm_momentum", self.momentum)
-        checks.real("batch_norm_epsilon", self.epsilon, above=0)
+        checks.integer("num_classes", self.num_classes, least=2)
+        _check_input_shape(self.input_shape)
+        checks.probability("batch_norm_momentum", self.batch_norm_momentum)
+        checks.real("batch_norm_epsilon", self.batch_norm_epsilon, above=0)
 
-    def initializer(self):
-        """A new initializer of kernels: each has a seed of its own."""
-        return keras.initializers.VarianceScaling(
-            2.0, "fan_out", self.distribution
+    def images(self):
+        """Returns the input of the network, and the same images rescaled.
+
+        Returns:
+            Symbolic images `(batch, *input_shape)` in `[0, 1]`, and in
+            `[-1, 1]`.
+        """
+        images = keras.Input(tuple(self.input_shape), name="images")
+        # In float32 under any policy: bfloat16 has no 256 levels in [0, 1].
+        rescale = keras.layers.Rescaling(
+            2.0, offset=-1.0, dtype="float32", name="rescale"
         )
+        return images, rescale(images)
 
     def activate(self, x, name):
-        """The activation after the layer `name`, with weights of its own."""
+        """Applies the activation after the layer `name`.
+
+        Each call makes a layer of its own, with weights of its own.
+        """
         return activations.layer(self.activation, f"{name}_activation")(x)
 
-    def normalize(self, x, name, zero=False):
-        """Batch normalization of the layer `name`; `zero` starts `gamma` at 0.
+    def normalize(self, x, name, last=False):
+        """Applies batch normalization after, or before, the layer `name`.
 
-        The last one of a residual branch often does: the block then begins as
-        the identity.
+        Args:
+            x: symbolic tensor.
+            name: str.
+            last: bool. Whether it is the last one of a residual branch: see
+                `zero_gamma`. Defaults to `False`.
         """
         return keras.layers.BatchNormalization(
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            gamma_initializer="zeros" if zero else "ones",
+            momentum=self.batch_norm_momentum,
+            epsilon=self.batch_norm_epsilon,
+            gamma_initializer="zeros" if last and self.zero_gamma else "ones",
             synchronized=self.synchronized,
             name=f"{name}_bn",
         )(x)
 
+    def normalize_and_activate(self, x, name):
+        """Applies batch normalization, then the activation."""
+        return self.activate(self.normalize(x, name), name)
+
     def conv(self, x, filters, size, name, strides=1, groups=1, **options):
-        """Convolution with TensorFlow's `"same"` padding and no bias."""
+        """Applies a convolution without bias, and with `"same"` padding.
+
+        Args:
+            x: symbolic tensor `(batch, height, width, channels)`.
+            filters: int. Channels of the result.
+            size: int. Height and width of the kernel.
+            name: str. Name of the layer.
+            strides: int. Defaults to `1`.
+            groups: int. Defaults to `1`.
+            **options: other arguments of `keras.layers.Conv2D`.
+        """
         layer = keras.layers.Conv2D if groups == 1 else GroupedConv2D
         options = {
             "padding": "same",
@@ -97,15 +150,16 @@ class Blocks:
             size,
             strides,
             groups=groups,
-            kernel_initializer=self.initializer(),
+            kernel_initializer=self._initializer(),
             name=name,
             **options,
         )(x)
 
     def padded_conv(self, x, filters, size, name, strides=1, groups=1):
-        """Convolution padded by `size // 2` on each side, like in PyTorch.
+        """Applies a convolution padded by `size // 2` on each side.
 
-        With strides, `"same"` padding depends on the size of the input.
+        This is the padding of PyTorch. With strides, `"same"` padding of
+        TensorFlow depends on the size of the input. See `conv`.
         """
         padding = "same"
         if strides > 1 and size > 1:
@@ -119,25 +173,70 @@ class Blocks:
         )
 
     def depthwise_conv(self, x, size, name, strides=1):
-        """One filter for each channel, with `"same"` padding."""
+        """Applies one filter to each channel, with `"same"` padding."""
         return keras.layers.DepthwiseConv2D(
             size,
             strides,
             padding="same",
             use_bias=False,
-            depthwise_initializer=self.initializer(),
+            depthwise_initializer=self._initializer(),
             name=name,
             **CHANNELS_LAST,
         )(x)
 
+    def classifier(self, images, features, initializer):
+        """Returns the network that ends with logits.
 
-def image_input(input_shape):
-    """The input of a network: images with values in `[0, 1]`.
+        Args:
+            images: symbolic tensor. The input of the network.
+            features: symbolic tensor `(batch, units)`.
+            initializer: `keras.initializers.Initializer` of the last kernel.
+
+        Returns:
+            `keras.Model` from images to logits `(batch, num_classes)`.
+        """
+        logits = keras.layers.Dense(
+            self.num_classes,
+            kernel_initializer=initializer,
+            # Under any policy: rounded logits would round the loss.
+            dtype="float32",
+            name="logits",
+        )
+        return keras.Model(images, logits(features), name=self.name)
+
+    def _initializer(self):
+        # A new one for each layer, because each has a seed of its own: one
+        # object would make equal kernels of the same shape.
+        return keras.initializers.VarianceScaling(
+            2.0, "fan_out", self.kernel_distribution
+        )
+
+
+def average_pool(x, name, **options):
+    """Applies the mean over the pixels of each channel.
+
+    Args:
+        x: symbolic tensor `(batch, height, width, channels)`.
+        name: str. Name of the layer.
+        **options: arguments of `keras.layers.GlobalAveragePooling2D`.
 
     Returns:
-        Symbolic images `(batch, *input_shape)`, and the same images rescaled
-        to `[-1, 1]`.
+        Symbolic tensor `(batch, channels)`.
     """
+    return keras.layers.GlobalAveragePooling2D(
+        name=name, **CHANNELS_LAST, **options
+    )(x)
+
+
+def check_positive_integers(name, values):
+    """Checks that `values` is a sequence, not empty, of integers >= 1."""
+    if not isinstance(values, tuple | list) or not values:
+        checks.refuse(name, "be a sequence of integers", values)
+    for value in values:
+        checks.integer(name, value)
+
+
+def _check_input_shape(input_shape):
     expected = "be (height, width, channels), each >= 1; a size may be None"
     if not isinstance(input_shape, tuple | list) or len(input_shape) != 3:
         checks.refuse("input_shape", expected, input_shape)
@@ -145,34 +244,3 @@ def image_input(input_shape):
         if size is not None:
             checks.integer("input_shape", size)
     checks.integer("input_shape", input_shape[2])
-    images = keras.Input(tuple(input_shape), name="images")
-    # In float32 under any policy: bfloat16 has no 256 levels in [0, 1].
-    rescale = keras.layers.Rescaling(
-        2.0, offset=-1.0, dtype="float32", name="rescale"
-    )
-    return images, rescale(images)
-
-
-def average_pool(x, name, **options):
-    """The mean of each channel, `(batch, channels)`."""
-    return keras.layers.GlobalAveragePooling2D(
-        name=name, **CHANNELS_LAST, **options
-    )(x)
-
-
-def classify(x, num_classes, initializer):
-    """Logits, in float32 under any policy, of features `(batch, units)`."""
-    return keras.layers.Dense(
-        num_classes,
-        kernel_initializer=initializer,
-        dtype="float32",
-        name="logits",
-    )(x)
-
-
-def positive_integers(name, values):
-    """Checks that `values` is a sequence, not empty, of integers >= 1."""
-    if not isinstance(values, tuple | list) or not values:
-        checks.refuse(name, "be a sequence of integers", values)
-    for value in values:
-        checks.integer(name, value)

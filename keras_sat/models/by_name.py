@@ -1,4 +1,4 @@
-"""Networks by their names, for programs that are told one."""
+"""Networks by their names, for programs and recipes."""
 
 import functools
 import re
@@ -9,6 +9,7 @@ from keras_sat.models.resnet import resnet
 from keras_sat.models.resnet import resnext
 from keras_sat.models.wide_resnet import wide_resnet
 
+# The groups of a pattern are the first arguments of the builder.
 PATTERNS = {
     r"efficientnet_([bl]\d)": efficientnet,
     r"resnet(\d+)": resnet,
@@ -18,13 +19,14 @@ PATTERNS = {
 
 
 def get(name, **options):
-    """The network of this name.
+    """Builds the network of a name.
 
     Args:
-        name: str. Like `"resnet50"`, `"resnext101"`, `"wide_resnet28_10"` or
-            `"efficientnet_l1"`.
-        **options: further arguments of the builder: `activation`,
-            `num_classes`, `input_shape` and what else it takes.
+        name: str. For example `"resnet50"`, `"resnext101"`,
+            `"wide_resnet28_10"` or `"efficientnet_l1"`.
+        **options: arguments of the builder, such as `activation`,
+            `num_classes` and `input_shape`. See `resnet`, `resnext`,
+            `wide_resnet` and `efficientnet`.
 
     Returns:
         `keras.Model` from images in `[0, 1]` to logits.
@@ -43,11 +45,11 @@ def get(name, **options):
 
 
 def builder(argument, name):
-    """The function that builds the network of this name.
+    """Returns the function that builds the network of a name.
 
     Args:
-        argument: str. What the user calls the name, for the error.
-        name: str.
+        argument: str. The argument that the name was given for, for errors.
+        name: str. See `get`.
 
     Returns:
         Callable that takes the further arguments.
@@ -68,4 +70,5 @@ def builder(argument, name):
 
 
 def _number(text):
+    """Returns the depth 50 for "50", and the variant "b0" for "b0"."""
     return int(text) if text.isdecimal() else text

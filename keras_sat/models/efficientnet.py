@@ -1,5 +1,6 @@
-"""EfficientNet, as in the official code of the paper."""
+"""EfficientNet, equal to the official code of the paper."""
 
+import dataclasses
 import math
 
 import keras
@@ -7,7 +8,7 @@ import keras
 from keras_sat import checks
 from keras_sat.models import blocks
 
-# Width and depth coefficients, resolution, dropout.
+# From variants to width coefficient, depth coefficient, resolution, dropout.
 VARIANTS = {
     "b0": (1.0, 1.0, 224, 0.2),
     "b1": (1.0, 1.1, 240, 0.2),
@@ -22,7 +23,7 @@ VARIANTS = {
     "l2": (4.3, 5.3, 800, 0.5),
 }
 
-# Repeats, kernel size, strides, expansion, filters, before the scaling.
+# Repeats, kernel size, strides, expansion and filters of the stages of B0.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -41,27 +42,25 @@ def efficientnet(
     input_shape=None,
     **options,
 ):
-    """EfficientNet classifier that returns logits.
+    """Builds an EfficientNet classifier that returns logits.
 
     Args:
         variant: str. One of `"b0"` to `"b8"`, `"l1"` or `"l2"`.
-        activation: str, layer, layer class or callable, for every
-            non-linearity but the sigmoid gates: see
-            `keras_sat.activations.get`. Defaults to `"silu"`.
-        num_classes: int >= 2. Number of logits. Defaults to `1000`.
-        input_shape: tuple `(height, width, channels)`. Sizes may be `None`.
-            Defaults to colour images with the resolution of the variant, from
-            224 pixels for `"b0"` to 800 for `"l2"`.
+        activation: see `resnet`. The sigmoid gates of squeeze-and-excitation
+            stay as they are. Defaults to `"silu"`.
+        num_classes: see `resnet`. Defaults to `1000`.
+        input_shape: see `resnet`. Defaults to colour images with the
+            resolution of the variant, from 224 pixels for `"b0"` to 800 for
+            `"l2"`.
         **options: further arguments of `scaled_efficientnet`. Width, depth and
             `dropout` default to those of the variant.
 
     Returns:
-        A `keras.Model` from images `(batch, *input_shape)` in `[0, 1]` to
-        logits `(batch, num_classes)`.
+        `keras.Model`; see `resnet`.
 
     Raises:
-        TypeError: If an argument is of the wrong kind.
-        ValueError: If an argument has a value that is not listed here.
+        TypeError: See `resnet`.
+        ValueError: See `resnet`.
 
     Example:
 
@@ -97,13 +96,9 @@ def scaled_efficientnet(
     stages=STAGES,
     dropout=0.2,
     stochastic_depth=0.2,
-    zero_gamma=False,
-    batch_norm_momentum=0.9,
-    batch_norm_epsilon=1e-5,
-    synchronized=False,
-    name="efficientnet",
+    **options,
 ):
-    """EfficientNet classifier of any depth and width that returns logits.
+    """Builds an EfficientNet classifier of any depth and width.
 
     Args:
         width_coefficient: float > 0. Factor of all channels, which are then
@@ -111,116 +106,152 @@ def scaled_efficientnet(
         depth_coefficient: float > 0. Factor of the blocks of each stage,
             rounded up. Defaults to `1.0`.
         activation: see `efficientnet`. Defaults to `"silu"`.
-        num_classes: int >= 2. Number of logits. Defaults to `1000`.
-        input_shape: tuple `(height, width, channels)`. Sizes may be `None`.
-            Defaults to `(224, 224, 3)`.
+        num_classes: see `resnet`. Defaults to `1000`.
+        input_shape: see `resnet`. Defaults to `(224, 224, 3)`.
         stages: sequence of tuples `(repeats, kernel_size, strides, expansion,
             filters)`, before scaling. Defaults to the seven of EfficientNet.
         dropout: float in `[0, 1]`. Rate before the last layer. Defaults to
             `0.2`.
-        stochastic_depth: float in `[0, 1]`. Block `i` of `n` is left out, for
-            each image on its own, with probability `stochastic_depth * i / n`
-            in training. Only blocks with a shortcut can be. Defaults to
-            `0.2`.
-        zero_gamma: bool. Whether the last normalization of a block with a
-            shortcut starts at 0. Defaults to `False`, as in the official code.
-        batch_norm_momentum: float in `[0, 1]`. Defaults to `0.9`.
-        batch_norm_epsilon: float > 0. Defaults to `1e-5`.
-        synchronized: bool. Whether replicas share their batch statistics.
-            Defaults to `False`.
-        name: str. Name of the model.
+        stochastic_depth: float in `[0, 1]`. In training, block `i` of `n` is
+            left out, for each image on its own, with probability
+            `stochastic_depth * i / n`. Only blocks with a shortcut can be left
+            out. Defaults to `0.2`.
+        **options: `zero_gamma`, `batch_norm_momentum`, `batch_norm_epsilon`,
+            `synchronized` and `name`: see `blocks.NetworkBuilder`.
 
     Returns:
-        A `keras.Model` from images `(batch, *input_shape)` in `[0, 1]` to
-        logits `(batch, num_classes)`.
+        `keras.Model`; see `resnet`.
 
     Raises:
-        TypeError: If an argument is of the wrong kind.
-        ValueError: If an argument has a value that is not listed here.
+        TypeError: See `resnet`.
+        ValueError: See `resnet`.
     """
     checks.real("width_coefficient", width_coefficient, above=0)
     checks.real("depth_coefficient", depth_coefficient, above=0)
     for stage in stages:
-        blocks.positive_integers("stages", stage)
-    checks.integer("num_classes", num_classes, least=2)
+        blocks.check_positive_integers("stages", stage)
     checks.probability("dropout", dropout)
     checks.probability("stochastic_depth", stochastic_depth)
-    common = blocks.Blocks(
+    network = blocks.NetworkBuilder(
         activation=activation,
-        momentum=batch_norm_momentum,
-        epsilon=batch_norm_epsilon,
-        synchronized=synchronized,
-        distribution="untruncated_normal",
+        num_classes=num_classes,
+        input_shape=input_shape,
+        kernel_distribution="untruncated_normal",
+        **{"name": "efficientnet", **options},
     )
-
-    images, x = blocks.image_input(input_shape)
-    x = common.conv(x, scale(32, width_coefficient), 3, "stem", strides=2)
-    x = common.activate(common.normalize(x, "stem"), "stem")
-    plan = list(_plan(stages, width_coefficient, depth_coefficient))
+    images, x = network.images()
+    x = network.conv(x, scale(32, width_coefficient), 3, "stem", strides=2)
+    x = network.normalize_and_activate(x, "stem")
+    plan = _plan(stages, width_coefficient, depth_coefficient, stochastic_depth)
     for i, block in enumerate(plan):
-        drop = stochastic_depth * i / len(plan)
-        x = _mbconv(common, x, *block, drop, zero_gamma, f"block{i}")
-    x = common.conv(x, scale(1280, width_coefficient), 1, "head")
-    x = common.activate(common.normalize(x, "head"), "head")
+        x = _mbconv(network, x, block, f"block{i}")
+    x = network.conv(x, scale(1280, width_coefficient), 1, "head")
+    x = network.normalize_and_activate(x, "head")
     x = blocks.average_pool(x, "pool")
     if dropout > 0:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
+    # The initializer of the official code.
     limit = num_classes**-0.5
     initializer = keras.initializers.RandomUniform(-limit, limit)
-    logits = blocks.classify(x, num_classes, initializer)
-    return keras.Model(images, logits, name=name)
+    return network.classifier(images, x, initializer)
 
 
 def scale(filters, coefficient):
-    """`filters * coefficient`, as a multiple of 8 that is at most 10% less."""
+    """Scales a number of channels, to a multiple of 8.
+
+    Args:
+        filters: int >= 1.
+        coefficient: float > 0.
+
+    Returns:
+        int. The multiple of 8 that is nearest to the product, but at most 10%
+        less than it.
+    """
     scaled = filters * coefficient
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * scaled else rounded + 8
 
 
-def _plan(stages, width, depth):
-    """Kernel size, strides, expansion and filters of each block."""
-    for repeats, size, strides, expansion, filters in stages:
-        for i in range(math.ceil(repeats * depth)):
-            yield (
-                size,
-                strides if i == 0 else 1,
-                expansion,
-                scale(filters, width),
-            )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block:
+    """A description of a block, after scaling.
+
+    Args:
+        size: int. Height and width of the depthwise kernel.
+        strides: int. 2 halves the height and the width.
+        expansion: int. Factor of the channels inside the block.
+        filters: int. Channels of the result.
+        drop: float in `[0, 1)`. Probability that it is left out in training.
+    """
+
+    size: int
+    strides: int
+    expansion: int
+    filters: int
+    drop: float = 0.0
 
 
-def _mbconv(
-    common, x, size, strides, expansion, filters, drop, zero_gamma, name
-):
+def _plan(stages, width, depth, stochastic_depth):
+    """Returns a description of each block of a scaled network.
+
+    Args:
+        stages: see `scaled_efficientnet`.
+        width: float > 0. The width coefficient.
+        depth: float > 0. The depth coefficient.
+        stochastic_depth: float in `[0, 1]`.
+
+    Returns:
+        list of `Block`.
+    """
+    plan = [
+        Block(
+            size=size,
+            # Only the first block of a stage makes images smaller.
+            strides=strides if i == 0 else 1,
+            expansion=expansion,
+            filters=scale(filters, width),
+        )
+        for repeats, size, strides, expansion, filters in stages
+        for i in range(math.ceil(repeats * depth))
+    ]
+    return [
+        dataclasses.replace(block, drop=stochastic_depth * i / len(plan))
+        for i, block in enumerate(plan)
+    ]
+
+
+def _mbconv(network, x, block, name):
+    """Applies an inverted residual block with squeeze-and-excitation."""
     channels = x.shape[-1]
-    shortcut = strides == 1 and channels == filters
+    has_shortcut = block.strides == 1 and channels == block.filters
     y = x
-    if expansion > 1:
-        y = common.conv(y, channels * expansion, 1, f"{name}_expand")
-        y = common.normalize(y, f"{name}_expand")
-        y = common.activate(y, f"{name}_expand")
-    y = common.depthwise_conv(y, size, f"{name}_depthwise", strides)
-    y = common.normalize(y, f"{name}_depthwise")
-    y = common.activate(y, f"{name}_depthwise")
-    y = _squeeze_excite(common, y, max(1, channels // 4), f"{name}_se")
-    y = common.conv(y, filters, 1, f"{name}_project")
-    y = common.normalize(y, f"{name}_project", zero=zero_gamma and shortcut)
-    if not shortcut:
+    if block.expansion > 1:
+        y = network.conv(y, channels * block.expansion, 1, f"{name}_expand")
+        y = network.normalize_and_activate(y, f"{name}_expand")
+    y = network.depthwise_conv(
+        y, block.size, f"{name}_depthwise", block.strides
+    )
+    y = network.normalize_and_activate(y, f"{name}_depthwise")
+    y = _squeeze_excite(network, y, max(1, channels // 4), f"{name}_se")
+    y = network.conv(y, block.filters, 1, f"{name}_project")
+    y = network.normalize(y, f"{name}_project", last=has_shortcut)
+    if not has_shortcut:
         return y
-    if drop > 0:
-        # The same for all units of an image, and scaled by 1 / (1 - drop).
+    if block.drop > 0:
+        # One number for each image: dropout of the whole branch, which is
+        # scaled by 1 / (1 - drop) where it stays.
         y = keras.layers.Dropout(
-            drop, noise_shape=(None, 1, 1, 1), name=f"{name}_drop"
+            block.drop, noise_shape=(None, 1, 1, 1), name=f"{name}_drop"
         )(y)
     return keras.layers.Add(name=f"{name}_add")([x, y])
 
 
-def _squeeze_excite(common, x, channels, name):
+def _squeeze_excite(network, x, channels, name):
+    """Multiplies each channel by a gate that depends on all channels."""
     # (batch, 1, 1, channels)
     y = blocks.average_pool(x, f"{name}_pool", keepdims=True)
-    y = common.conv(y, channels, 1, f"{name}_reduce", use_bias=True)
-    y = common.activate(y, f"{name}_reduce")
-    y = common.conv(y, x.shape[-1], 1, f"{name}_expand", use_bias=True)
+    y = network.conv(y, channels, 1, f"{name}_reduce", use_bias=True)
+    y = network.activate(y, f"{name}_reduce")
+    y = network.conv(y, x.shape[-1], 1, f"{name}_expand", use_bias=True)
     gate = keras.layers.Activation("sigmoid", name=f"{name}_gate")(y)
     return keras.layers.Multiply(name=f"{name}_scale")([x, gate])

@@ -1,4 +1,4 @@
-"""Weights from the TF1 checkpoints of the authors of the paper."""
+"""Loading of the TF1 checkpoints of the authors of the paper."""
 
 import contextlib
 import re
@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 
+# From the names of weights in Keras to those in the official ResNets.
 RESNET_WEIGHTS = {
     "kernel": "W",
     "bias": "b",
@@ -17,8 +18,8 @@ RESNET_WEIGHTS = {
     "root": "smoothrelu_beta",
 }
 
-# The layers of an EfficientNet are numbered in the order of their creation,
-# in each block anew.
+# From the names of layers to those in the official EfficientNets, which are
+# numbered in the order of their creation, in each block from the start.
 EFFICIENTNET_ENDS = {
     "stem": "stem/conv2d",
     "stem_bn": "stem/tpu_batch_normalization",
@@ -46,7 +47,7 @@ EFFICIENTNET_BLOCK_WITHOUT_EXPANSION = {
 }
 
 AVERAGE = "/ExponentialMovingAverage"
-# What a training run leaves beside the weights of the model.
+# Variables that a training run saves besides the weights of the model.
 LEFT_OVER = re.compile(
     r"(^|/)(global_step|learning_rate|loss_scale|beta[12]_power|"
     r"(RMSProp|Momentum|Adam)(_\d)?)(/|$)|^EMA/"
@@ -56,27 +57,28 @@ LEFT_OVER = re.compile(
 def load_official_checkpoint(
     model, path, moving_averages=False, reverse_channels=None
 ):
-    """Gives a model the weights of a checkpoint of the official repository.
+    """Loads the weights of a checkpoint of the official repository.
 
-    Nothing is changed unless all weights of the model and all variables of
-    the file have found their counterparts. Activations without weights leave
-    no trace in a file: that they are the right ones, only its name can tell.
+    The model changes only if each of its weights has exactly one counterpart
+    among the variables of the file. Activations without weights are not stored
+    in the file, so they cannot be checked: the name of the file tells which
+    activation to build the model with.
 
     Args:
-        model: `keras.Model` from `resnet`, `resnext`, `efficientnet`, or one
-            of the general builders below them.
+        model: `keras.Model` from `resnet`, `resnext`, `efficientnet`,
+            `models.residual_network` or `models.scaled_efficientnet`.
         path: str or path. Prefix of the files of the checkpoint, such as
             `"Res50-silu/Res50-silu"`, or a folder with one.
         moving_averages: bool. Whether to read the exponential moving averages
-            of all weights. The authors evaluate L1-Enhanced with them, and no
-            other network. Defaults to `False`.
+            of all weights. The authors use them for the evaluation of
+            L1-Enhanced, and for no other network. Defaults to `False`.
         reverse_channels: bool. Whether the network was trained on BGR images:
             the first convolution is then reversed, so that the model takes
-            RGB images. `None`, the default, means: if it is a ResNet.
+            RGB images. By default, this is done for ResNets.
 
     Returns:
-        list of str. The variables of the file that no model has use for, like
-        the state of the optimizer.
+        list of str. The variables of the file that were ignored, like the
+        state of the optimizer.
 
     Raises:
         TypeError: If `path` is not a path, or `model` a `SATModel`.
@@ -94,7 +96,7 @@ def load_official_checkpoint(
     Reference:
     - [Official code](https://github.com/cihangxie/SmoothAdversarialTraining)
     """
-    checks.classifiers.bare("model", model)
+    checks.keras_network("model", model)
     names = variable_names(model)
     weights = _weights(model)
     path = checks.path("path", path)
@@ -107,20 +109,30 @@ def load_official_checkpoint(
         values = {
             key: reader.get_tensor(stored[name]) for key, name in names.items()
         }
-
-    first = ("conv0", "kernel")
-    if reverse_channels is None:
-        reverse_channels = first in values
-    if reverse_channels:
-        first = first if first in values else ("stem", "kernel")
-        values[first] = values[first][:, :, ::-1]
+    _reverse_channels(values, reverse_channels)
+    # Only now, so that a model never gets half of a file.
     for key, weight in weights.items():
         weight.assign(values[key].reshape(weight.shape))
     return ignored
 
 
+def _reverse_channels(values, reverse):
+    """Turns the first convolution from BGR to RGB, in place.
+
+    Args:
+        values: dict from pairs of names to arrays.
+        reverse: bool, or `None` to do it for ResNets only.
+    """
+    resnet, efficientnet = ("conv0", "kernel"), ("stem", "kernel")
+    if reverse is None:
+        reverse = resnet in values
+    if reverse:
+        first = resnet if resnet in values else efficientnet
+        values[first] = values[first][:, :, ::-1]
+
+
 def variable_names(model):
-    """The name of each weight of a model in the official checkpoints.
+    """Returns the name of each weight of a model in official checkpoints.
 
     Args:
         model: `keras.Model`. See `load_official_checkpoint`.
@@ -154,6 +166,7 @@ def variable_names(model):
 
 
 def _weights(model):
+    """Returns the weights of a model by the names of layer and weight."""
     return {
         (layer.name, weight.name): weight
         for layer in model.layers
@@ -162,6 +175,7 @@ def _weights(model):
 
 
 def _resnet_name(layer, weight):
+    """Returns the official name of a weight of a ResNet, or `None`."""
     if weight not in RESNET_WEIGHTS:
         return None
     layer = "linear" if layer == "logits" else layer
@@ -170,6 +184,13 @@ def _resnet_name(layer, weight):
 
 
 def _efficientnet_name(layer, weight, layers):
+    """Returns the official name of a weight of an EfficientNet, or `None`.
+
+    Args:
+        layer: str. Name of its layer.
+        weight: str.
+        layers: set of str. The names of all layers of the model.
+    """
     if layer in EFFICIENTNET_ENDS:
         return f"{EFFICIENTNET_ENDS[layer]}/{weight}"
     block, _, part = layer.partition("_")
@@ -184,6 +205,7 @@ def _efficientnet_name(layer, weight, layers):
 
 @contextlib.contextmanager
 def _refusing_broken_files(path):
+    """Turns errors of reading into one that names the path."""
     try:
         yield
     except (tf.errors.OpError, IndexError, ValueError) as error:
@@ -192,7 +214,11 @@ def _refusing_broken_files(path):
 
 
 def _choose(shapes, moving_averages):
-    """Sorts the variables of a file.
+    """Chooses the variables of a file that belong to a model.
+
+    Args:
+        shapes: dict from the names of all variables in the file to shapes.
+        moving_averages: bool. Whether to choose averages, or weights.
 
     Returns:
         dict from names without scope and suffix to the names in the file, and
@@ -210,6 +236,15 @@ def _choose(shapes, moving_averages):
 
 
 def _refuse_differences(path, names, weights, stored, shapes):
+    """Refuses a file whose variables are not those of the model.
+
+    Args:
+        path: str. The checkpoint, for the error.
+        names: dict. See `variable_names`.
+        weights: dict. See `_weights`.
+        stored: dict. See `_choose`.
+        shapes: dict from the names of variables in the file to shapes.
+    """
     wanted = set(names.values())
     missing, left = wanted - set(stored), set(stored) - wanted
     differences = [f"{name} is missing" for name in sorted(missing)]

@@ -1,4 +1,4 @@
-"""ResNet and ResNeXt, as in the official code of the paper."""
+"""ResNet and ResNeXt, equal to the official code of the paper."""
 
 import dataclasses
 
@@ -7,6 +7,7 @@ import keras
 from keras_sat import checks
 from keras_sat.models import blocks
 
+# From depths to the kind of block, and the number of blocks of each stage.
 DEPTHS = {
     18: ("basic", (2, 2, 2, 2)),
     34: ("basic", (3, 4, 6, 3)),
@@ -24,7 +25,7 @@ def resnet(
     stem="imagenet",
     **options,
 ):
-    """ResNet classifier that returns logits.
+    """Builds a ResNet classifier that returns logits.
 
     The strides are in the 3x3 convolutions, and the activation also follows
     each addition.
@@ -47,7 +48,7 @@ def resnet(
         logits `(batch, num_classes)`.
 
     Raises:
-        TypeError: If an argument is of the wrong kind.
+        TypeError: If an argument is of the wrong kind, or not known.
         ValueError: If an argument has a value that is not listed here.
 
     Example:
@@ -81,14 +82,13 @@ def resnext(
     group_width=4,
     **options,
 ):
-    """ResNeXt classifier that returns logits.
+    """Builds a ResNeXt classifier that returns logits.
 
     Args:
         depth: int. One of 50, 101 or 152. Defaults to `50`.
         activation: see `resnet`. Defaults to `"silu"`.
-        num_classes: int >= 2. Number of logits. Defaults to `1000`.
-        input_shape: tuple `(height, width, channels)`. Sizes may be `None`.
-            Defaults to `(224, 224, 3)`.
+        num_classes: see `resnet`. Defaults to `1000`.
+        input_shape: see `resnet`. Defaults to `(224, 224, 3)`.
         cardinality: int >= 1. Groups of each 3x3 convolution. Defaults to
             `32`.
         group_width: int >= 1. Channels of a group in the first stage.
@@ -96,12 +96,11 @@ def resnext(
         **options: further arguments of `residual_network`.
 
     Returns:
-        A `keras.Model` from images `(batch, *input_shape)` in `[0, 1]` to
-        logits `(batch, num_classes)`.
+        `keras.Model`; see `resnet`.
 
     Raises:
-        TypeError: If an argument is of the wrong kind.
-        ValueError: If an argument has a value that is not listed here.
+        TypeError: See `resnet`.
+        ValueError: See `resnet`.
 
     Reference:
     - [Xie et al., 2017](https://arxiv.org/abs/1611.05431)
@@ -127,17 +126,9 @@ def residual_network(
     num_classes=1000,
     input_shape=(224, 224, 3),
     stem="imagenet",
-    stem_filters=64,
-    block="bottleneck",
-    cardinality=1,
-    group_width=64,
-    zero_gamma=True,
-    batch_norm_momentum=0.9,
-    batch_norm_epsilon=1e-5,
-    synchronized=False,
-    name="residual_network",
+    **options,
 ):
-    """Residual classifier of any depth and width that returns logits.
+    """Builds a residual classifier of any depth and width.
 
     Args:
         repeats: sequence of int >= 1. Blocks of each stage; all stages but
@@ -146,10 +137,55 @@ def residual_network(
             stage, of which a bottleneck block returns four times as many.
             Defaults to `(64, 128, 256, 512)`.
         activation: see `resnet`. Defaults to `"silu"`.
-        num_classes: int >= 2. Number of logits. Defaults to `1000`.
-        input_shape: tuple `(height, width, channels)`. Sizes may be `None`.
-            Defaults to `(224, 224, 3)`.
-        stem: str. See `resnet`. Defaults to `"imagenet"`.
+        num_classes: see `resnet`. Defaults to `1000`.
+        input_shape: see `resnet`. Defaults to `(224, 224, 3)`.
+        stem: see `resnet`. Defaults to `"imagenet"`.
+        **options: `stem_filters`, `block`, `cardinality` and `group_width`:
+            see `resnet.ResidualBuilder`; `zero_gamma`, here `True` by default,
+            `batch_norm_momentum`, `batch_norm_epsilon`, `synchronized` and
+            `name`: see `blocks.NetworkBuilder`.
+
+    Returns:
+        `keras.Model`; see `resnet`.
+
+    Raises:
+        TypeError: See `resnet`.
+        ValueError: See `resnet`.
+    """
+    for argument, values in (("repeats", repeats), ("filters", filters)):
+        blocks.check_positive_integers(argument, values)
+    if len(filters) != len(repeats):
+        expected = f"have one entry for each of the {len(repeats)} stages"
+        checks.refuse("filters", expected, filters)
+    network = ResidualBuilder(
+        activation=activation,
+        num_classes=num_classes,
+        input_shape=input_shape,
+        stem=stem,
+        **options,
+    )
+    images, x = network.images()
+    x = network.apply_stem(x)
+    for stage, (count, channels) in enumerate(
+        zip(repeats, filters, strict=True)
+    ):
+        for i in range(count):
+            strides = 2 if stage > 0 and i == 0 else 1
+            x = network.apply_block(
+                x, channels, strides, f"group{stage}_block{i}"
+            )
+    x = blocks.average_pool(x, "pool")
+    initializer = keras.initializers.RandomNormal(stddev=0.01)
+    return network.classifier(images, x, initializer)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResidualBuilder(blocks.NetworkBuilder):
+    """Makes the blocks of residual networks; see `blocks.NetworkBuilder`.
+
+    Args:
+        stem: str. `"imagenet"` or `"small"`: see `resnet`. Defaults to
+            `"imagenet"`.
         stem_filters: int >= 1. Channels of the stem. Defaults to `64`.
         block: str. `"bottleneck"` (1x1, 3x3, 1x1) or `"basic"` (3x3, 3x3).
             Defaults to `"bottleneck"`.
@@ -158,70 +194,81 @@ def residual_network(
         group_width: int >= 1. The 3x3 convolution of a bottleneck block has
             `filters * cardinality * group_width / 64` channels. Defaults to
             `64`.
-        zero_gamma: bool. Whether the last normalization of a block starts at
-            0, so that the block begins as the identity. Defaults to `True`.
-        batch_norm_momentum: float in `[0, 1]`. Defaults to `0.9`.
-        batch_norm_epsilon: float > 0. Defaults to `1e-5`.
-        synchronized: bool. Whether replicas share their batch statistics.
-            Defaults to `False`.
-        name: str. Name of the model.
-
-    Returns:
-        A `keras.Model` from images `(batch, *input_shape)` in `[0, 1]` to
-        logits `(batch, num_classes)`.
-
-    Raises:
-        TypeError: If an argument is of the wrong kind.
-        ValueError: If an argument has a value that is not listed here.
     """
-    make_block = checks.lookup("block", block, BLOCKS)
-    make_stem = checks.lookup("stem", stem, STEMS)
-    for argument, values in (("repeats", repeats), ("filters", filters)):
-        blocks.positive_integers(argument, values)
-    if len(filters) != len(repeats):
-        expected = f"have one entry for each of the {len(repeats)} stages"
-        checks.refuse("filters", expected, filters)
-    checks.integer("stem_filters", stem_filters)
-    checks.integer("num_classes", num_classes, least=2)
-    common = blocks.Blocks(
-        activation=activation,
-        momentum=batch_norm_momentum,
-        epsilon=batch_norm_epsilon,
-        synchronized=synchronized,
-    )
-    form = Form(cardinality, group_width, zero_gamma)
-    if block == "basic" and (cardinality, group_width) != (1, 64):
-        checks.refuse("block", "be 'bottleneck' for groups", block)
 
-    images, x = blocks.image_input(input_shape)
-    x = make_stem(common, x, stem_filters)
-    for stage, (count, channels) in enumerate(
-        zip(repeats, filters, strict=True)
-    ):
-        for i in range(count):
-            strides = 2 if stage > 0 and i == 0 else 1
-            block_name = f"group{stage}_block{i}"
-            x = make_block(common, x, channels, strides, form, block_name)
-    x = blocks.average_pool(x, "pool")
-    initializer = keras.initializers.RandomNormal(stddev=0.01)
-    logits = blocks.classify(x, num_classes, initializer)
-    return keras.Model(images, logits, name=name)
-
-
-@dataclasses.dataclass(frozen=True)
-class Form:
-    """What sets one kind of residual block apart: see `residual_network`."""
-
-    cardinality: int
-    group_width: int
-    zero_gamma: bool
+    name: str = "residual_network"
+    zero_gamma: bool = True
+    stem: str = "imagenet"
+    stem_filters: int = 64
+    block: str = "bottleneck"
+    cardinality: int = 1
+    group_width: int = 64
 
     def __post_init__(self):
-        checks.integer("cardinality", self.cardinality)
-        checks.integer("group_width", self.group_width)
+        super().__post_init__()
+        checks.one_of("stem", self.stem, ("imagenet", "small"))
+        checks.one_of("block", self.block, ("basic", "bottleneck"))
+        for name in ("stem_filters", "cardinality", "group_width"):
+            checks.integer(name, getattr(self, name))
+        has_groups = (self.cardinality, self.group_width) != (1, 64)
+        if self.block == "basic" and has_groups:
+            checks.refuse("block", "be 'bottleneck' for groups", self.block)
 
-    def width(self, channels):
-        """Channels of the 3x3 convolution in a bottleneck block."""
+    def apply_stem(self, x):
+        """Applies the layers before the first block."""
+        if self.stem == "small":
+            x = self.padded_conv(x, self.stem_filters, 3, "conv0")
+            return self.normalize_and_activate(x, "conv0")
+        x = self.padded_conv(x, self.stem_filters, 7, "conv0", strides=2)
+        x = self.normalize_and_activate(x, "conv0")
+        # The official code pads on the right and at the bottom only.
+        pool = keras.layers.MaxPooling2D(
+            3, 2, padding="same", name="pool0", **blocks.CHANNELS_LAST
+        )
+        return pool(x)
+
+    def apply_block(self, x, channels, strides, name):
+        """Applies a residual block, and the activation after it.
+
+        Args:
+            x: symbolic tensor `(batch, height, width, any)`.
+            channels: int. See `filters` of `residual_network`.
+            strides: int. 2 halves the height and the width.
+            name: str. What the names of its layers begin with.
+        """
+        if self.block == "basic":
+            y = self._basic_branch(x, channels, strides, name)
+        else:
+            y = self._bottleneck_branch(x, channels, strides, name)
+        channels = y.shape[-1]
+        if x.shape[-1] != channels or strides > 1:
+            shortcut = f"{name}_convshortcut"
+            x = self.padded_conv(x, channels, 1, shortcut, strides)
+            x = self.normalize(x, shortcut)
+        x = keras.layers.Add(name=f"{name}_add")([y, x])
+        return self.activate(x, name)
+
+    def _basic_branch(self, x, channels, strides, name):
+        y = self.padded_conv(x, channels, 3, f"{name}_conv1", strides)
+        y = self.normalize_and_activate(y, f"{name}_conv1")
+        y = self.padded_conv(y, channels, 3, f"{name}_conv2")
+        return self.normalize(y, f"{name}_conv2", last=True)
+
+    def _bottleneck_branch(self, x, channels, strides, name):
+        # The strides are in the 3x3 convolution, like in PyTorch; in the paper,
+        # they are in the first one.
+        width = self._width(channels)
+        y = self.padded_conv(x, width, 1, f"{name}_conv1")
+        y = self.normalize_and_activate(y, f"{name}_conv1")
+        y = self.padded_conv(
+            y, width, 3, f"{name}_conv2", strides, self.cardinality
+        )
+        y = self.normalize_and_activate(y, f"{name}_conv2")
+        y = self.padded_conv(y, 4 * channels, 1, f"{name}_conv3")
+        return self.normalize(y, f"{name}_conv3", last=True)
+
+    def _width(self, channels):
+        """Returns the channels of the 3x3 convolution in a bottleneck block."""
         width = channels * self.cardinality * self.group_width / 64
         if width < 1 or width % self.cardinality:
             checks.refuse(
@@ -233,59 +280,8 @@ class Form:
         return int(width)
 
 
-def _imagenet_stem(common, x, filters):
-    x = common.padded_conv(x, filters, 7, "conv0", strides=2)
-    x = common.activate(common.normalize(x, "conv0"), "conv0")
-    # The padding is on the right and at the bottom only.
-    pool = keras.layers.MaxPooling2D(
-        3, 2, padding="same", name="pool0", **blocks.CHANNELS_LAST
-    )
-    return pool(x)
-
-
-def _small_stem(common, x, filters):
-    x = common.padded_conv(x, filters, 3, "conv0")
-    return common.activate(common.normalize(x, "conv0"), "conv0")
-
-
-def _bottleneck(common, x, channels, strides, form, name):
-    width = form.width(channels)
-    y = common.padded_conv(x, width, 1, f"{name}_conv1")
-    y = common.normalize(y, f"{name}_conv1")
-    y = common.activate(y, f"{name}_conv1")
-    y = common.padded_conv(
-        y, width, 3, f"{name}_conv2", strides, form.cardinality
-    )
-    y = common.normalize(y, f"{name}_conv2")
-    y = common.activate(y, f"{name}_conv2")
-    y = common.padded_conv(y, 4 * channels, 1, f"{name}_conv3")
-    y = common.normalize(y, f"{name}_conv3", zero=form.zero_gamma)
-    return _add_shortcut(common, x, y, strides, name)
-
-
-def _basic(common, x, channels, strides, form, name):
-    y = common.padded_conv(x, channels, 3, f"{name}_conv1", strides)
-    y = common.normalize(y, f"{name}_conv1")
-    y = common.activate(y, f"{name}_conv1")
-    y = common.padded_conv(y, channels, 3, f"{name}_conv2")
-    y = common.normalize(y, f"{name}_conv2", zero=form.zero_gamma)
-    return _add_shortcut(common, x, y, strides, name)
-
-
-def _add_shortcut(common, x, y, strides, name):
-    channels = y.shape[-1]
-    if x.shape[-1] != channels or strides > 1:
-        x = common.padded_conv(x, channels, 1, f"{name}_convshortcut", strides)
-        x = common.normalize(x, f"{name}_convshortcut")
-    x = keras.layers.Add(name=f"{name}_add")([y, x])
-    return common.activate(x, name)
-
-
-BLOCKS = {"basic": _basic, "bottleneck": _bottleneck}
-STEMS = {"imagenet": _imagenet_stem, "small": _small_stem}
-
-
 def _at_depth(depth, table):
+    """Returns the kind of block and the numbers of blocks of a depth."""
     if not isinstance(depth, int) or depth not in table:
         checks.refuse("depth", f"be one of {sorted(table)}", depth)
     return table[depth]

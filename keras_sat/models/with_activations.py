@@ -1,4 +1,4 @@
-"""A layer that contains others, with other activations inside."""
+"""A wrapper that replaces the activations inside a layer."""
 
 import keras
 
@@ -10,16 +10,19 @@ register = keras.saving.register_keras_serializable("keras_sat")
 
 @register
 class WithActivations(keras.layers.Layer):
-    """A layer whose inner activations are replaced by others.
+    """A wrapper of a layer, which replaces the activations inside it.
+
+    The configuration of a composite layer does not tell its activations, so
+    they are replaced after it is made, and again when it is loaded.
 
     Args:
         layer: `keras.layers.Layer` that contains activations.
-        activation: see `keras_sat.activations.get`. Each site in `layer` gets
-            one of its own.
+        activation: see `keras_sat.activations.get`. Each place in `layer` gets
+            an activation of its own.
         names: sequence of str. The activations to replace. Hard sigmoids are
             replaced by sigmoids.
-        momentum: float in `[0, 1]`. That of each batch normalization in
-            `layer`. Defaults to their own.
+        momentum: float in `[0, 1]`. The new momentum of each batch
+            normalization in `layer`. Defaults to the one that it has.
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
@@ -29,9 +32,9 @@ class WithActivations(keras.layers.Layer):
         self.layer = layer
         activation = activations.get(activation)
         if isinstance(activation, keras.layers.Layer):
-            # As an attribute, it would be saved as a part of this one.
+            # A layer as an attribute would be saved as a part of this layer.
             activation = keras.saving.serialize_keras_object(activation)
-        # Private, since it is not a site.
+        # Private, so that `activation_sites` does not list it.
         self._activation = activation
         self.names = tuple(names)
         self.momentum = momentum
@@ -40,7 +43,8 @@ class WithActivations(keras.layers.Layer):
         if not self.layer.built:
             # Not every layer has a method `build`.
             self.layer(keras.tree.map_shape_structure(_symbol, input_shape))
-        # Not by setattr, which would track these variables a second time.
+        # Keras's `setattr` would track these variables a second time. They are
+        # the ones that the original has, without those of new activations.
         vars(self)["original_weights"] = self.layer.weights
         for owner, attribute in list(activation_places.inner_sites(self.layer)):
             name = activation_places.name_of(getattr(owner, attribute))
@@ -53,11 +57,13 @@ class WithActivations(keras.layers.Layer):
                 inner.momentum = self.momentum
 
     def _replace(self, owner, attribute, name):
+        """Replaces the activation that a layer keeps in an attribute."""
         dtype = activation_places.policy(owner)
         if name == "hard_sigmoid":
             new = keras.layers.Activation("sigmoid", dtype=dtype)
         else:
             new = activations.layer(self._activation, dtype=dtype)
+        # A built layer refuses new attributes that Keras would track.
         owner._tracker.unlock()
         if isinstance(getattr(owner, attribute), keras.layers.Layer):
             delattr(owner, attribute)
@@ -65,12 +71,13 @@ class WithActivations(keras.layers.Layer):
         owner._tracker.lock()
 
     def call(self, inputs, *args, **kwargs):
-        """The outputs of the inner layer."""
+        """Returns the outputs of the inner layer."""
         return self.layer(inputs, *args, **kwargs)
 
     def get_config(self):
+        """See `keras.layers.Layer.get_config`."""
         save = keras.saving.serialize_keras_object
-        # The inner layer is built with this one.
+        # The inner layer is built by `build`, before activations are replaced.
         layer = save(self.layer)
         layer.pop("build_config", None)
         return {
@@ -83,7 +90,7 @@ class WithActivations(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        """The layer that `get_config` described, with new weights."""
+        """Makes the layer that `get_config` described, with new weights."""
         load = keras.saving.deserialize_keras_object
         parts = {name: load(config[name]) for name in ("layer", "activation")}
         return cls(**{**config, **parts})
@@ -91,7 +98,10 @@ class WithActivations(keras.layers.Layer):
 
 @register
 def six_sigmoids(x):
-    """`6 * sigmoid(x - 3)`, what ReLU6 is inside of a hard sigmoid."""
+    """Computes `6 * sigmoid(x - 3)`.
+
+    In place of the ReLU6 it makes `relu6(x + 3) / 6` a sigmoid.
+    """
     return 6.0 * keras.ops.sigmoid(x - 3.0)
 
 

@@ -93,6 +93,7 @@ class _Call:
         self.threads = []
 
     def __call__(self, inputs, training=None, **kwargs):
+        """Returns what the layer returns, by the batch or as usual."""
         if threading.get_ident() not in self.threads:
             return self.usual(inputs, training=training, **kwargs)
         # In this scope the layer assigns its new moving statistics to copies,

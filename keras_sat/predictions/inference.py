@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from keras_sat import checks
-from keras_sat.checks import classifiers
 from keras_sat.predictions.batch_statistics import STATISTICS
 
 # Multiplied with the value before it is differentiated, this keeps the small
@@ -34,10 +33,10 @@ def inference(model, statistics="moving"):
         ValueError: If it takes or returns something else than float images
             and logits.
     """
-    classifiers.attackable("model", model)
+    checks.attackable("model", model)
 
     def predict(images):
-        with classifiers.calling("model", model):
+        with checks.explained_failures("model", model):
             if isinstance(model, keras.layers.Layer):
                 # In training mode, attacks would update the moving statistics
                 # and draw new dropout masks.
@@ -45,7 +44,7 @@ def inference(model, statistics="moving"):
                     logits = model(images, training=False)
             else:
                 logits = model(images)
-        classifiers.logits("model", logits, images.shape[0])
+        checks.logits("model", logits, images.shape[0])
         return tf.cast(logits, tf.float32)
 
     return predict
@@ -66,7 +65,7 @@ def checked_inference(model):
         nonlocal is_checked
         logits = predict(images)
         if tf.executing_eagerly() and not is_checked:
-            classifiers.outputs("model", logits)
+            checks.not_probabilities("model", logits)
             is_checked = True
         return logits
 

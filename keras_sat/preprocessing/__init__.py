@@ -1,14 +1,14 @@
 """From files and grey levels to the images that a model sees."""
 
-from keras_sat.preprocessing.evaluation_view import FORMATS
-from keras_sat.preprocessing.evaluation_view import PADDING
+from keras_sat.preprocessing.decoding import FORMATS
+from keras_sat.preprocessing.decoding import decode
+from keras_sat.preprocessing.decoding import has_known_format
+from keras_sat.preprocessing.evaluation_view import CROP_PADDING
 from keras_sat.preprocessing.evaluation_view import center_crop
 from keras_sat.preprocessing.evaluation_view import center_crop_and_resize
 from keras_sat.preprocessing.evaluation_view import center_window
-from keras_sat.preprocessing.evaluation_view import decode
 from keras_sat.preprocessing.evaluation_view import decode_center
 from keras_sat.preprocessing.evaluation_view import evaluation_image
-from keras_sat.preprocessing.evaluation_view import has_known_format
 from keras_sat.preprocessing.evaluation_view import resize_and_center_crop
 from keras_sat.preprocessing.resizing import RESIZINGS
 from keras_sat.preprocessing.resizing import resize
@@ -17,7 +17,11 @@ from keras_sat.preprocessing.resizing import resize_plain
 from keras_sat.preprocessing.resizing import to_uint8
 from keras_sat.preprocessing.value_range import to_float
 
+# The name of `CROP_PADDING` in version 0.1.
+PADDING = CROP_PADDING
+
 __all__ = [
+    "CROP_PADDING",
     "FORMATS",
     "PADDING",
     "RESIZINGS",

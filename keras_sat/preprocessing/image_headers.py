@@ -1,19 +1,21 @@
-"""How large an encoded image is, read from its first bytes.
+"""Reads the size of an encoded image from its first bytes.
 
-A file of some kilobytes can be an image of gigabytes. What is written here runs
-before anything is decoded, in graphs that servers load, hence without Python.
+A file of a few kilobytes can be an image of gigabytes, so servers check the
+size before they decode anything. These functions are part of the graphs that
+servers load, and use TensorFlow operations only.
 """
 
 import tensorflow as tf
 
-# The longest of the headers that are read, but for those of a GIF.
-HEADER = 32
-# Parts of a GIF, of 255 bytes at most, that are looked at.
-GIF_PARTS = 40_000
+# Bytes of the longest header that is read; a GIF has one for each frame.
+HEADER_BYTES = 32
+# Parts of a GIF, of at most 255 bytes each, that are read. Without a limit, a
+# file could keep a server busy.
+MAX_GIF_PARTS = 40_000
 
 
 def num_pixels(contents):
-    """The pixels that decoding an image has to hold, without channels.
+    """Returns the number of pixels that an image has when it is decoded.
 
     Args:
         contents: scalar string tensor: JPEG, PNG, WebP, GIF or BMP; see
@@ -21,17 +23,20 @@ def num_pixels(contents):
 
     Returns:
         int64 scalar: height times width; of a GIF, the sum over its frames,
-        which are all decoded. If a header is damaged, any number.
+        since TensorFlow decodes all of them. Any number if the header is
+        damaged.
 
     Raises:
-        InvalidArgumentError: If this is no JPEG, though it begins like one.
+        InvalidArgumentError: If the file begins like a JPEG and is none.
     """
-    head = tf.strings.substr(contents, 0, HEADER)
-    head = tf.io.decode_raw(tf.strings.join([head, b"\0" * HEADER]), tf.uint8)
-    head = tf.cast(head, tf.int64)
+    # Short files are filled up with zeros, so that every place can be read.
+    head = tf.strings.substr(contents, 0, HEADER_BYTES)
+    head = tf.strings.join([head, b"\0" * HEADER_BYTES])
+    head = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int64)
 
     def of_jpeg():
-        return tf.reduce_prod(tf.cast(_jpeg_size(contents), tf.int64))
+        size = tf.io.extract_jpeg_shape(contents)[:2]
+        return tf.reduce_prod(tf.cast(size, tf.int64))
 
     def of_png():
         return _number(head[19:15:-1]) * _number(head[23:19:-1])
@@ -49,12 +54,8 @@ def num_pixels(contents):
     return tf.case(cases, default=of_bmp)
 
 
-def _jpeg_size(contents):
-    return tf.io.extract_jpeg_shape(contents)[:2]
-
-
 def _number(values):
-    """The number that bytes, the lowest one first, stand for."""
+    """Returns the number that bytes stand for, the lowest byte first."""
     return tf.reduce_sum(
         values
         * tf.constant(256, values.dtype)
@@ -63,17 +64,21 @@ def _number(values):
 
 
 def _absolute(number):
-    """The absolute value of a signed number of 32 bits."""
+    """Returns the absolute value of a signed number of 32 bits.
+
+    A BMP that is stored from top to bottom has a negative height.
+    """
     return tf.minimum(number, 2**32 - number)
 
 
 def _webp_pixels(contents, head):
-    """From the first chunk, which is of one of three kinds.
+    """Reads the first chunk of a WebP, which is of one of three kinds.
 
     Reference:
     - [RFC 9649](https://www.rfc-editor.org/rfc/rfc9649)
     """
-    kind = tf.strings.substr(tf.strings.join([contents, b"\0" * HEADER]), 12, 4)
+    padded = tf.strings.join([contents, b"\0" * HEADER_BYTES])
+    kind = tf.strings.substr(padded, 12, 4)
     bits = _number(head[21:25])
     lossless = (1 + bits % 2**14) * (1 + bits // 2**14 % 2**14)
     extended = (1 + _number(head[24:27])) * (1 + _number(head[27:30]))
@@ -84,7 +89,7 @@ def _webp_pixels(contents, head):
 
 
 def _gif_pixels(contents):
-    """The sum over the frames, which stand behind each other.
+    """Adds up the pixels of the frames of a GIF, block by block.
 
     Reference:
     - [GIF89a](https://www.w3.org/Graphics/GIF/spec-gif89a.txt)
@@ -93,20 +98,20 @@ def _gif_pixels(contents):
     data = tf.io.decode_raw(tf.strings.join([contents, b"\0" * 16]), tf.uint8)
 
     def byte(place):
-        # Behind the end there are zeros.
+        # Zeros were appended to the file: there, the loops end.
         return tf.cast(data[tf.minimum(place, size)], tf.int32)
 
     def table(place):
-        """The bytes of the table of colors that flags announce."""
+        """Returns the length of the color table that flags announce."""
         flags = byte(place)
         return tf.where(
             flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0
         )
 
     def skipped(place, parts):
-        """Skips parts that begin with their lengths, the last one 0."""
+        """Skips parts that begin with their length; a length of 0 ends them."""
         place, parts = tf.while_loop(
-            lambda place, parts: (byte(place) > 0) & (parts < GIF_PARTS),
+            lambda place, parts: (byte(place) > 0) & (parts < MAX_GIF_PARTS),
             lambda place, parts: (place + 1 + byte(place), parts + 1),
             (place, parts),
         )
@@ -114,7 +119,7 @@ def _gif_pixels(contents):
 
     def is_block(place, parts, pixels):
         known = (byte(place) == ord("!")) | (byte(place) == ord(","))
-        return known & (parts < GIF_PARTS)
+        return known & (parts < MAX_GIF_PARTS)
 
     def next_block(place, parts, pixels):
         is_frame = byte(place) == ord(",")
@@ -128,4 +133,4 @@ def _gif_pixels(contents):
 
     start = 13 + table(10), 0, tf.constant(0, tf.int64)
     _, parts, pixels = tf.while_loop(is_block, next_block, start)
-    return tf.where(parts < GIF_PARTS, pixels, tf.int64.max)
+    return tf.where(parts < MAX_GIF_PARTS, pixels, tf.int64.max)

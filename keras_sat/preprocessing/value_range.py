@@ -1,17 +1,23 @@
-"""Pixels as floats between black and white: the one place that scales uint8."""
+"""Scaling of uint8 images to floats: the only place that does it."""
 
 import tensorflow as tf
 
 
 def to_float(images, value_range):
-    """Images as float32 in `value_range`; uint8 images are scaled to it.
+    """Returns images as float32, and scales uint8 ones to `value_range`.
 
     Args:
-        images: uint8 tensor, or float tensor in `value_range`.
-        value_range: pair of floats, what black and white are.
+        images: uint8 tensor, or float tensor that lies in `value_range`
+            already.
+        value_range: pair of floats. The values of black and of white.
+
+    Returns:
+        float32 tensor of the same shape. Float images keep their values.
     """
     images = tf.convert_to_tensor(images)
     if images.dtype == tf.uint8:
         low, high = value_range
         return tf.cast(images, tf.float32) * ((high - low) / 255) + low
+    # In bfloat16, neighbouring numbers near 0.9 are 1/255 apart, so that small
+    # perturbations would vanish.
     return tf.cast(images, tf.float32)

@@ -1,7 +1,7 @@
-"""Published recipes: what is known of them, and where from.
+"""Published recipes of adversarial training.
 
-Each function gives a `Recipe`; its docstring says what each value goes back to,
-and what is not known and was chosen here.
+Each function returns a `Recipe`. Its docstring gives the source of each value,
+and says which values are not known and were chosen here.
 """
 
 from keras_sat import checks
@@ -14,6 +14,7 @@ from keras_sat.recipes.imagenet import imagenet_resnet
 from keras_sat.recipes.recipe import Recipe
 from keras_sat.recipes.training_run import train
 
+# From names to the functions that return recipes.
 NAMED = {
     recipe.__name__: recipe
     for recipe in (
@@ -28,18 +29,25 @@ NAMED = {
 
 
 def get(name, *args, **changes):
-    """The recipe of this name.
+    """Returns the recipe of a name.
 
     Args:
         name: str. For example `"imagenet_resnet"`.
-        *args: its positional arguments, such as the variant of EfficientNet.
-        **changes: fields of `Recipe` with other values.
+        *args: positional arguments of the recipe, such as the variant of
+            EfficientNet.
+        **changes: new values for fields of `Recipe`.
 
     Returns:
         `Recipe`.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no recipe of this name.
+
+    Example:
+
+    ```python
+    recipe = keras_sat.recipes.get("cifar10", epochs=30)
+    ```
     """
     return checks.lookup("name", name, NAMED)(*args, **changes)
 

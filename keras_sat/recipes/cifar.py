@@ -2,33 +2,37 @@
 
 from keras_sat.recipes.recipe import Recipe
 
-COMMON = {
+# Fields that both recipes share: the attacks, and the random shifts.
+SHARED_FIELDS = {
     "epsilon": 8 / 255,
     "step_size": 2 / 255,
     "steps": 10,
     "eval_step_size": 2 / 255,
     "eval_steps": 10,
+    # Validation sees the whole of an image. The margin of ImageNet would leave
+    # 16x16 pixels of it.
+    "crop_padding": 0,
     "augmentation": {"padding": 4},
 }
 
 
 def cifar10(**changes):
-    """Adversarial training of a ResNet-18, after "Bag of Tricks for AT".
+    """Returns the recipe of "Bag of Tricks for AT" for a ResNet-18.
 
-    From the code and README of Pang et al.: 110 epochs of 128 images, a rate
-    of 0.1, divided by 10 at epochs 100 and 105; 10 steps of 2 / 255; a weight
-    decay of 5e-4, which they call critical, as is early stopping: keep the
-    weights of the epoch with the best `val_robust_accuracy`. Batch
-    normalization in inference mode in the attack and smooth activations are
-    useful, and so is label smoothing up to 0.2 (0 here). Warm-up, batch size
-    and optimizer make no difference.
+    From the code and README of Pang et al.: 110 epochs with batches of 128
+    images; a learning rate of 0.1, divided by 10 at epochs 100 and 105; 10
+    steps of 2 / 255; a weight decay of 5e-4. They call the weight decay
+    critical, and early stopping as well: keep the weights of the epoch with the
+    best `val_robust_accuracy`. They find useful: batch normalization in
+    inference mode in the attack, smooth activations, and label smoothing up to
+    0.2 (0 here). Warm-up, batch size and optimizer make no difference.
 
-    Not known, and chosen here: plain momentum 0.9, which kernels decay (all of
-    them, and nothing else), 10 steps in validation, random windows of images
-    with a border of 4 black pixels.
+    Not known, and chosen here: plain momentum of 0.9; weight decay of all
+    kernels and of nothing else; 10 steps in validation; random windows of
+    images with a border of 4 black pixels.
 
     Args:
-        **changes: fields of `Recipe` with other values.
+        **changes: new values for fields of `Recipe`.
 
     Returns:
         `Recipe`.
@@ -48,27 +52,28 @@ def cifar10(**changes):
         "decay": "step",
         "decay_epochs": (100, 105),
         "weight_decay": 5e-4,
-        **COMMON,
+        **SHARED_FIELDS,
     }
     return Recipe(**fields | changes)
 
 
 def cifar10_trades_ema(**changes):
-    """TRADES with averaged weights, after Gowal et al. and Rebuffi et al.
+    """Returns the recipe of Gowal et al. and Rebuffi et al. for a WideResNet.
 
-    From their code: a WideResNet with Swish, a penalty like that of TRADES, 10
-    steps by the statistics of the batch, 400 epochs of 1024 images, a rate of
-    0.4 that falls along a cosine after 10 epochs of warm-up, a weight decay of
-    5e-4, averages of momentum 0.995. From Wang et al., who go on from them: a
-    weight of 5 of the penalty. They have generated images besides those of
-    CIFAR-10; there are none here.
+    It is TRADES with moving averages of the weights. From their code: a
+    WideResNet with Swish; the penalty of TRADES; 10 steps of the attack, with
+    the statistics of the batch; 400 epochs with batches of 1024 images; a
+    learning rate of 0.4 that falls along a cosine after 10 epochs of warm-up; a
+    weight decay of 5e-4; averages with momentum 0.995. From Wang et al., who
+    continue their work: a weight of 5 for the penalty. All of them train on
+    generated images in addition to those of CIFAR-10, which is not done here.
 
-    Not known, and chosen here: WRN-28-10, Nesterov momentum 0.9, a step of
-    2 / 255 in place of their Adam with 0.1, which kernels decay (all of them,
-    and nothing else), random windows of images with a border of 4 black pixels.
+    Not known, and chosen here: WRN-28-10; Nesterov momentum of 0.9; steps of
+    2 / 255 instead of their Adam with 0.1; weight decay of all kernels and of
+    nothing else; random windows of images with a border of 4 black pixels.
 
     Args:
-        **changes: fields of `Recipe` with other values.
+        **changes: new values for fields of `Recipe`.
 
     Returns:
         `Recipe`.
@@ -92,6 +97,6 @@ def cifar10_trades_ema(**changes):
         "ema": 0.995,
         "trades_beta": 5.0,
         "attack_statistics": "batch",
-        **COMMON,
+        **SHARED_FIELDS,
     }
     return Recipe(**fields | changes)

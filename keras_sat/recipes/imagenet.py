@@ -4,31 +4,32 @@ from keras_sat import checks
 from keras_sat.models.efficientnet import VARIANTS
 from keras_sat.recipes.recipe import Recipe
 
-# Chosen here, for all recipes whose sources do not tell their batch size.
+# Chosen here, for the recipes whose sources do not tell their batch size.
 BATCH_SIZE = 1024
 
 
 def imagenet_resnet(**changes):
-    """Smooth adversarial training of a ResNet-50.
+    """Returns the recipe of Xie et al. for a ResNet-50.
 
-    From the authors' code: SGD with Nesterov momentum 0.9; 100 epochs; a rate
-    of 0.1 for each 256 images, divided by 10 at epochs 30, 60 and 90, after 5
-    epochs in which it rises from 0.1; a weight decay of 1e-4 of kernels only;
-    label smoothing 0.1 in the loss and none in the attack; one step from a
-    random start, or, for one batch in five, from the clean images
+    This is Smooth Adversarial Training. From the authors' code: SGD with
+    Nesterov momentum of 0.9; 100 epochs; a learning rate of 0.1 for each 256
+    images, divided by 10 at epochs 30, 60 and 90, after 5 epochs in which it
+    rises from 0.1; a weight decay of 1e-4, of kernels only; label smoothing of
+    0.1 in the loss and none in the attack; one step of the attack from a random
+    start, or, for one batch in five, from the clean images
     (`clean_start_probability=0.2`); batch normalization in inference mode in
-    the attack. Its step is at least the radius: 4 / 255. From its README: a
-    radius of 4 / 255, and evaluation with steps of 1 / 255.
+    the attack. The step is at least as long as the radius: 4 / 255. From the
+    README: a radius of 4 / 255, and evaluation with steps of 1 / 255.
 
-    Where the sources differ: label smoothing is 0 by default in the TPU code
-    that the README says was really used, and that code has no colour jitter,
-    which the released loader has (`augmentation={"jitter": 0.4, "lighting":
-    0.1}`). Not known: the batch size (1024 here, the default of the TPU code;
-    4096 in the parent project), and whether the clean starts belong to the runs
-    of the paper. Validation with 10 steps was chosen here.
+    The sources differ: the README says that the TPU code was used for the
+    paper, and there, label smoothing is 0 by default, and there is no colour
+    jitter. The released data loader has it (`augmentation={"jitter": 0.4,
+    "lighting": 0.1}`). Not known are the batch size (1024 here, the default of
+    the TPU code; 4096 in the project that it comes from), and whether the paper
+    used the clean starts. Validation with 10 steps was chosen here.
 
     Args:
-        **changes: fields of `Recipe` with other values.
+        **changes: new values for fields of `Recipe`.
 
     Returns:
         `Recipe`.
@@ -55,26 +56,26 @@ def imagenet_resnet(**changes):
 
 
 def imagenet_efficientnet(variant="b0", enhanced=False, **changes):
-    """Smooth adversarial training of EfficientNet-B0 to B7 and L1.
+    """Returns the recipe of Xie et al. for EfficientNet-B0 to B7 and L1.
 
-    Reported: B0 was trained from scratch, for 100 epochs, with one step
-    against the radius of 4 / 255. From the authors' code: sizes, dropout,
-    Swish throughout, batch normalization with momentum 0.9 and epsilon 1e-5.
-    From their README: L1-Enhanced is evaluated with averages of momentum
-    0.9999 of all weights, every other model without.
+    From the paper: B0 was trained from scratch, for 100 epochs, with one step
+    of the attack and a radius of 4 / 255. From the authors' code: sizes,
+    dropout, Swish at every non-linearity, batch normalization with momentum 0.9
+    and epsilon 1e-5. From their README: L1-Enhanced is evaluated with averages
+    of all weights, of momentum 0.9999; all other models without averages.
 
     Not known: optimizer, batch size, learning rate, weight decay and label
     smoothing, and which dropout and stochastic depth were used in training.
-    They are those of `imagenet_resnet` and of the builder here; the defaults of
-    the EfficientNet code (RMSProp, 350 epochs) are no evidence of what the
-    paper did. Nor is known whether anything but the averages makes L1-Enhanced.
+    Here, they are those of `imagenet_resnet` and of the builder; the defaults
+    of the EfficientNet code (RMSProp, 350 epochs) do not show what the paper
+    did. It is also not known if L1-Enhanced differs in more than the averages.
 
     Args:
         variant: str. `"b0"` to `"b8"`, `"l1"` or `"l2"`; the paper has no b8
             and l2. Defaults to `"b0"`.
-        enhanced: bool. Whether weights are averaged, as for L1-Enhanced.
+        enhanced: bool. Whether weights are averaged like for L1-Enhanced.
             Defaults to `False`.
-        **changes: fields of `Recipe` with other values.
+        **changes: new values for fields of `Recipe`.
 
     Returns:
         `Recipe`.
@@ -95,21 +96,21 @@ def imagenet_efficientnet(variant="b0", enhanced=False, **changes):
 
 
 def imagenet_light(**changes):
-    """The light recipe of Debenedetti et al., as they used it for a ResNet-50.
+    """Returns the light recipe of Debenedetti et al. for a ResNet-50.
 
-    From their code: GELU, SGD, a weight decay of 1e-4, the rate divided by 10
-    every 30 epochs; one step of 1.5 times the radius, which rises linearly in
-    the first 10 epochs; label smoothing 0.1; crop, flip and colour jitter and
-    no more. Their transformers are trained for 100 epochs with AdamW instead:
+    From their code: GELU; SGD; a weight decay of 1e-4; a learning rate that is
+    divided by 10 every 30 epochs; one step of 1.5 times the radius, which rises
+    linearly in the first 10 epochs; label smoothing of 0.1; crop, flip and
+    colour jitter only. They train transformers for 100 epochs with AdamW:
     `optimizer="adamw", learning_rate=5e-4, weight_decay=0.5,
     warmup_epochs=10`.
 
     Not known, and chosen here: for the ResNet-50, the number of epochs (100,
-    that of their transformers), batch size and learning rate (0.1 for each 256
-    images), the strength of the jitter (0.4).
+    like for their transformers), batch size and learning rate (0.1 for each 256
+    images), and the strength of the jitter (0.4).
 
     Args:
-        **changes: fields of `Recipe` with other values.
+        **changes: new values for fields of `Recipe`.
 
     Returns:
         `Recipe`.
@@ -130,31 +131,32 @@ def imagenet_light(**changes):
 
 
 def imagenet_modern(optimizer="sgd", **changes):
-    """The recipes of ARES 2.0 (Liu et al.): 3 steps, mixed images, averages.
+    """Returns the recipes of ARES 2.0, by Liu et al.
 
-    From their code: 3 steps of 8 / 3 / 255, which rise linearly in the first 5
-    epochs, against the mixed labels, of which the iterate with the highest loss
-    is kept; MixUp and CutMix. With SGD, for a ResNet-50: a rate of 0.2, a
-    weight decay of 1e-4, 95 epochs, averages. With AdamW, for transformers and
-    ConvNeXt: a rate of 5e-4, a weight decay of 0.05, 300 epochs along a cosine,
-    label smoothing 0.1, averages of momentum 0.9998, RandAugment and random
-    erasing.
+    From their code: MixUp and CutMix; 3 steps of 8 / 3 / 255 against the mixed
+    labels, which grow linearly in the first 5 epochs; the iterate with the
+    highest loss is kept. With SGD, for a ResNet-50: a learning rate of 0.2, a
+    weight decay of 1e-4, 95 epochs, averages of the weights. With AdamW, for
+    transformers and ConvNeXt: a learning rate of 5e-4, a weight decay of 0.05,
+    300 epochs along a cosine, label smoothing of 0.1, averages with momentum
+    0.9998, RandAugment and random erasing.
 
-    Not known, and chosen here: the batch size, and which one the rates are for
-    (1024); the decay of SGD (a cosine), the momentum of its averages (0.9998)
-    and its label smoothing (0.1); the warm-up of the rate (5 epochs). MixUp
-    0.8, CutMix 1, erasing 0.25 and the strength of RandAugment are those of
-    Singh et al. The network here is a ResNet-50 in either case.
+    Not known, and chosen here: the batch size, and which one the learning rates
+    are for (1024); the decay of the rate with SGD (a cosine), the momentum of
+    its averages (0.9998) and its label smoothing (0.1); the warm-up of the rate
+    (5 epochs). MixUp 0.8, CutMix 1, erasing 0.25 and the strength of
+    RandAugment are those of Singh et al. The network is a ResNet-50 here, with
+    both optimizers.
 
     Args:
         optimizer: str. `"sgd"` or `"adamw"`. Defaults to `"sgd"`.
-        **changes: fields of `Recipe` with other values.
+        **changes: new values for fields of `Recipe`.
 
     Returns:
         `Recipe`.
 
     Raises:
-        ValueError: If `optimizer` is another one.
+        ValueError: If `optimizer` is unknown.
 
     Reference:
     - [Liu et al., 2023](https://arxiv.org/abs/2302.14301)

@@ -1,4 +1,4 @@
-"""A recipe: a network, and all that there is to set for its training."""
+"""A recipe: a network, and the hyperparameters of its training."""
 
 import dataclasses
 
@@ -23,53 +23,57 @@ DECAYS = ("cosine", "exponential", "step")
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe(config.Config):
-    """Hyperparameters of a whole training.
+    """The network and the hyperparameters of a whole training.
 
-    `replace` makes a copy with other values. All of them can be written as
-    JSON.
+    `replace` makes a copy with other values. All values can be written as JSON.
 
     Args:
         network: str. A name for `models.get`, like `"resnet50"`.
-        network_options: dict. Further arguments of its builder. Defaults to
-            none.
+        network_options: dict. Arguments of its builder. Defaults to none.
         activation: str. Defaults to `"silu"`.
         image_size: int >= 1. Height and width of the images.
         epochs: int >= 1.
         batch_size: int >= 1. Images in a step, on all replicas together.
         optimizer: str. `"sgd"`, with momentum 0.9, or `"adamw"`. Defaults to
             `"sgd"`.
-        nesterov: bool. Of SGD. Defaults to `True`.
-        learning_rate: float > 0. The highest rate, with `reference_batch_size`
-            images in a step; with others, it is in proportion.
+        nesterov: bool. Whether SGD uses Nesterov momentum. Defaults to `True`.
+        learning_rate: float > 0. The highest learning rate, for batches of
+            `reference_batch_size` images. It is scaled in proportion to
+            `batch_size`.
         reference_batch_size: int >= 1. Defaults to `256`.
-        decay: str. `"step"`: times `decay_factor` at each of `decay_epochs`;
-            `"exponential"`: times `decay_factor` after every `decay_epochs[0]`
-            epochs; `"cosine"`: to 0 at the end.
-        decay_epochs: tuple of float > 0. Defaults to none.
+        decay: str. `"step"` multiplies the learning rate with `decay_factor` at
+            each of `decay_epochs`; `"exponential"` does so after every
+            `decay_epochs[0]` epochs; `"cosine"` lets it fall to 0 at the end.
+        decay_epochs: tuple of float > 0. Needed unless `decay` is `"cosine"`.
+            Defaults to none.
         decay_factor: float. Defaults to `0.1`.
-        warmup_epochs: float >= 0. The rate rises linearly. Defaults to `0.0`.
-        warmup_start: float >= 0. The rate it rises from, but at most the
-            highest one. Defaults to `0.0`.
-        weight_decay: float >= 0. For kernels only: a penalty of half of it
-            times their squares, or, with AdamW, decoupled.
+        warmup_epochs: float >= 0. The learning rate rises linearly in these
+            epochs. Defaults to `0.0`.
+        warmup_start: float >= 0. The learning rate of the first step of a
+            warm-up, but at most the highest one. Defaults to `0.0`.
+        weight_decay: float >= 0. For kernels only. With SGD, half of it times
+            the sum of their squares is added to the loss; with AdamW, it is
+            decoupled.
         label_smoothing: float in `[0, 1]`. In the loss, not in the attack.
             Defaults to `0.0`.
         ema: float in `[0, 1)`. Momentum of the moving averages of all weights;
-            0 for none. Defaults to `0.0`.
+            `0` for no averages. Defaults to `0.0`.
         trades_beta: float >= 0. Weight of the penalty of TRADES; 0 for plain
             adversarial training. Defaults to `0.0`.
         epsilon, step_size, steps, clean_start_probability, best_iterate: the
             training attack; see `PGD`.
-        attack_statistics: str. What batch normalization goes by in it; see
-            `SATModel`. Defaults to `"moving"`.
+        attack_statistics: str. The statistics of batch normalization in the
+            attack; see `SATModel`. Defaults to `"moving"`.
         epsilon_warmup_epochs: float >= 0. Radius and steps rise linearly from
-            0. Defaults to `0.0`.
-        step_size_warmup_epochs: float >= 0. The steps alone do so. Defaults to
-            `0.0`.
+            0 in these epochs. Defaults to `0.0`.
+        step_size_warmup_epochs: float >= 0. The steps alone rise linearly from
+            0 in these epochs. Defaults to `0.0`.
         eval_step_size, eval_steps: the attack of validation, with the same
             radius. Default to `1 / 255` and `10`.
-        augmentation: dict. What training images undergo besides the crop and
-            the flip: arguments of `data.Augmentation`. Defaults to nothing.
+        crop_padding: int >= 0. Pixels that validation cuts off as a margin; see
+            `data.image_folder`. Defaults to `32`.
+        augmentation: dict. Arguments of `data.Augmentation`. Defaults to none:
+            the random crop and the flip alone.
 
     Raises:
         TypeError: If an argument is of the wrong kind.
@@ -117,16 +121,22 @@ class Recipe(config.Config):
     step_size_warmup_epochs: float = 0.0
     eval_step_size: float = 1 / 255
     eval_steps: int = 10
+    crop_padding: int = 32
     augmentation: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         by_name.builder("network", self.network)
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
         checks.one_of("decay", self.decay, DECAYS)
-        checks.lookup("attack_statistics", self.attack_statistics, STATISTICS)
-        for name in ("image_size", "epochs", "batch_size"):
+        checks.one_of("attack_statistics", self.attack_statistics, STATISTICS)
+        for name in (
+            "image_size",
+            "epochs",
+            "batch_size",
+            "reference_batch_size",
+        ):
             checks.integer(name, getattr(self, name))
-        checks.integer("reference_batch_size", self.reference_batch_size)
+        checks.integer("crop_padding", self.crop_padding, least=0)
         checks.real("learning_rate", self.learning_rate, above=0)
         for name in (
             "warmup_epochs",
@@ -138,7 +148,16 @@ class Recipe(config.Config):
         ):
             checks.real(name, getattr(self, name), least=0)
         checks.probability("ema", self.ema)
+        checks.probability("label_smoothing", self.label_smoothing)
+        # JSON has lists only.
         object.__setattr__(self, "decay_epochs", tuple(self.decay_epochs))
+        self._check_decay()
+        # These objects check the fields that they are made of.
+        for name in ("attack", "eval_attack", "data_options"):
+            getattr(self, name)
+
+    def _check_decay(self):
+        """Refuses epochs that do not fit to the decay of the learning rate."""
         if bool(self.decay_epochs) == (self.decay == "cosine"):
             checks.refuse(
                 "decay_epochs",
@@ -151,14 +170,10 @@ class Recipe(config.Config):
                 f"be less than `epochs`={self.epochs}",
                 self.warmup_epochs,
             )
-        checks.probability("label_smoothing", self.label_smoothing)
-        # They check the fields that are theirs.
-        for name in ("attack", "eval_attack", "data_options"):
-            getattr(self, name)
 
     @property
     def attack(self):
-        """The `PGD` to train against, at its full size."""
+        """Returns the `PGD` to train against, at its full size."""
         return PGD(
             epsilon=self.epsilon,
             step_size=self.step_size,
@@ -169,7 +184,7 @@ class Recipe(config.Config):
 
     @property
     def eval_attack(self):
-        """The `PGD` of validation."""
+        """Returns the `PGD` of validation."""
         return PGD(
             epsilon=self.epsilon,
             step_size=self.eval_step_size,
@@ -178,20 +193,22 @@ class Recipe(config.Config):
 
     @property
     def data_options(self):
-        """Arguments for `data.load` and `data.image_folder`, as a dict."""
+        """Returns options of `data.load` and `data.image_folder`, as a dict."""
         return {
             "batch_size": self.batch_size,
             "image_size": self.image_size,
+            "crop_padding": self.crop_padding,
             "augmentation": Augmentation(**self.augmentation),
         }
 
     def model(self, classifier=None, **options):
-        """The model to be trained, not compiled yet with this recipe.
+        """Builds the model to be trained; see `compile`.
 
         Args:
             classifier: `keras.Model`. See `SATModel`. Defaults to the network
                 of the recipe.
-            **options: further arguments of its builder, such as `num_classes`.
+            **options: arguments of the builder of the network, such as
+                `num_classes`. They replace those of the recipe.
 
         Returns:
             `SATModel`.
@@ -217,14 +234,15 @@ class Recipe(config.Config):
 
         Args:
             model: `SATModel`.
-            steps_per_epoch: int >= 1. Batches in an epoch, which all that the
-                recipe says of epochs is converted with.
-            **options: further arguments of `SATModel.compile`.
+            steps_per_epoch: int >= 1. Batches in an epoch, which converts
+                epochs of the recipe to steps.
+            **options: other arguments of `SATModel.compile`.
         """
         checks.integer("steps_per_epoch", steps_per_epoch)
         arguments = {"learning_rate": self.schedule(steps_per_epoch)}
         if self.ema:
             arguments |= {"use_ema": True, "ema_momentum": self.ema}
+        # AdamW decays weights itself, and then there is no penalty in the loss.
         penalty = self.weight_decay
         if self.optimizer == "adamw":
             penalty = 0.0
@@ -244,7 +262,7 @@ class Recipe(config.Config):
         )
 
     def schedule(self, steps_per_epoch):
-        """The learning rate, a function of the number of batches so far.
+        """Returns the learning rate as a function of the number of batches.
 
         Args:
             steps_per_epoch: int >= 1.
@@ -268,13 +286,13 @@ class Recipe(config.Config):
         return schedules.LinearWarmup(decay, warmup, start) if warmup else decay
 
     def attack_schedule(self, steps_per_epoch):
-        """How the training attack grows, or `None`.
+        """Returns the growth of the training attack.
 
         Args:
             steps_per_epoch: int >= 1.
 
         Returns:
-            `schedules.AttackSchedule`.
+            `schedules.AttackSchedule`, or `None` if it does not grow.
         """
 
         def ramp(epochs):

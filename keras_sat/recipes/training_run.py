@@ -1,4 +1,4 @@
-"""A whole training by a recipe, from the data to the exported classifier."""
+"""A whole training run by a recipe, from the data to the export."""
 
 import os
 
@@ -26,28 +26,27 @@ def train(
     report_images=1000,
     **options,
 ):
-    """Trains by a recipe; measures, saves and exports the best epoch.
+    """Trains by a recipe, then evaluates and exports the best epoch.
 
-    In `directory` are, at the end, what `callbacks.standard` writes, the
+    In the end, `directory` contains the files of `callbacks.standard`, the
     report of AutoAttack in float32 (see `RobustnessReport.save`), and
-    `saved_model`, for servers. Called again after a kill, with the same
-    arguments, it goes on where it was. No other process can write there
-    meanwhile.
+    `saved_model`, for servers. After an interruption, the same call continues
+    where it was. Meanwhile, no other process can write to `directory`.
 
     Args:
         recipe: `Recipe`.
         train_ds: `tf.data.Dataset` of `data.load` or `data.image_folder`, made
             with `recipe.data_options`.
         test_ds: `tf.data.Dataset` like it, for validation and the report.
-        directory: str or path-like. Only for this run; it is created. All of
-            several workers need to see it.
+        directory: str or path-like. A folder for this run alone, which is
+            created. Several workers need to share it.
         strategy: `tf.distribute.Strategy`. Defaults to the one that
             `keras_sat.strategy` chooses.
         precision: str. The dtype policy of training: `"float32"`,
             `"mixed_bfloat16"` or `"mixed_float16"`. Defaults to `"float32"`.
-        report_images: int >= 1. Images of `test_ds` that AutoAttack attacks;
-            the first ones. Defaults to `1000`.
-        **options: further arguments of `callbacks.standard`.
+        report_images: int >= 1. Number of images that AutoAttack attacks, the
+            first ones of `test_ds`. Defaults to `1000`.
+        **options: other arguments of `callbacks.standard`.
 
     Returns:
         `SATModel` with the weights of the best epoch, in float32, and its
@@ -55,10 +54,10 @@ def train(
 
     Raises:
         TypeError: If a dataset is not one of `keras_sat.data`.
-        ValueError: If `precision` is unknown, or `report_images` below 1; if
-            another process writes to `directory`, or it cannot be written; in
-            `fit` and in its callbacks, if there is nothing to train on.
-        KeyboardInterrupt: On SIGINT; a training is saved first, see
+        ValueError: If `precision` is unknown, if `report_images` is less than
+            1, if another process writes to `directory`, if it cannot be
+            written, or if there is nothing to train on.
+        KeyboardInterrupt: On SIGINT, after the training is saved; see
             `callbacks.Resume`.
 
     Example:
@@ -78,8 +77,8 @@ def train(
     strategy = strategy or distribution.strategy()
     directory = checks.path("directory", directory)
     # One of several workers writes, and the others do not.
-    own = directory if distribution.is_chief(strategy) else None
-    with files.alone("directory", own, inside=True):
+    is_chief = distribution.is_chief(strategy)
+    with files.alone("directory", directory if is_chief else None, inside=True):
         model = _model(recipe, train_ds, strategy, precision)
         with strategy.scope():
             recipe.compile(model, train_ds.num_batches)
@@ -89,28 +88,22 @@ def train(
             validation_data=test_ds,
             callbacks=callbacks.standard(model, directory, test_ds, **options),
         )
-        # What one worker wrote last, the others have to find.
-        distribution.wait_for_workers(strategy)
-        best = _model(recipe, train_ds, strategy, "float32")
-        trained = loading.load_classifier(os.path.join(directory, "best.keras"))
-        best.set_weights(trained.get_weights())
+        best = _best_model(recipe, train_ds, strategy, directory)
         report = _report(
             best, test_ds, report_images, recipe.epsilon, directory
         )
-        if own:
+        if is_chief:
             report.save(directory)
-            best.export(
-                os.path.join(directory, "saved_model"),
-                class_names=test_ds.class_names,
-                report=report,
-            )
+            path = os.path.join(directory, "saved_model")
+            names = test_ds.class_names
+            best.export(path, class_names=names, report=report)
     return best, report
 
 
 def _check_prepared(name, dataset):
-    """Refuses a dataset that does not tell its classes and its size."""
-    told = ("class_names", "num_classes", "num_batches")
-    missing = [field for field in told if not hasattr(dataset, field)]
+    """Refuses a dataset without the attributes of those of `keras_sat.data`."""
+    attributes = ("class_names", "num_classes", "num_batches")
+    missing = [field for field in attributes if not hasattr(dataset, field)]
     if not isinstance(dataset, tf.data.Dataset) or missing:
         checks.refuse(
             name,
@@ -124,7 +117,17 @@ def _check_prepared(name, dataset):
 
 
 def _model(recipe, dataset, strategy, policy):
-    """The model of a recipe with as many classes as there are."""
+    """Builds the model of a recipe for the classes of a dataset.
+
+    Args:
+        recipe: `Recipe`.
+        dataset: `tf.data.Dataset` of `keras_sat.data`.
+        strategy: `tf.distribute.Strategy`.
+        policy: str. The dtype policy.
+
+    Returns:
+        `SATModel`.
+    """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -134,8 +137,34 @@ def _model(recipe, dataset, strategy, policy):
         keras.config.set_dtype_policy(before)
 
 
+def _best_model(recipe, dataset, strategy, directory):
+    """Returns the model of a recipe with the weights of the best epoch.
+
+    It is in float32, in which robust accuracy is to be measured: in half
+    precision, rounding hides gradients from attacks.
+    """
+    # The file that one worker wrote last has to be there for the others.
+    distribution.wait_for_workers(strategy)
+    best = _model(recipe, dataset, strategy, "float32")
+    trained = loading.load_classifier(os.path.join(directory, "best.keras"))
+    best.set_weights(trained.get_weights())
+    return best
+
+
 def _report(model, dataset, count, epsilon, directory):
-    """What AutoAttack leaves, from where it was stopped on one worker."""
+    """Evaluates a model against AutoAttack; continues after an interruption.
+
+    Args:
+        model: `SATModel`.
+        dataset: `tf.data.Dataset` of images and labels.
+        count: int. Number of images.
+        epsilon: float. The radius.
+        directory: str. The folder of the state of the evaluation.
+
+    Returns:
+        `RobustnessReport`.
+    """
+    # Only one worker alone can continue: several do not share a state file.
     state_path = os.path.join(directory, "evaluation.jsonl")
     if distribution.several_workers(model.distribute_strategy):
         state_path = None

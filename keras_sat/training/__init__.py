@@ -1,4 +1,4 @@
-"""Adversarial training: the model, and what it ascends and descends."""
+"""Adversarial training: the model, and the objectives that it trains for."""
 
 from keras_sat.training.objectives import TRADES
 from keras_sat.training.objectives import AdversarialTraining

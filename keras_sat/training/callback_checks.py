@@ -1,4 +1,4 @@
-"""Checks of callbacks and their monitors, before the first step."""
+"""Checks of callbacks, and of what they monitor, before the first step."""
 
 import string
 
@@ -8,7 +8,8 @@ from keras_sat import checks
 from keras_sat.optimizers import inner
 from keras_sat.weights import averaging
 
-# Keras finds the direction of these when the first epoch has ended.
+# Keras looks for the direction ("max" or "min") of these only when the first
+# epoch has ended.
 DIRECTED = (
     keras.callbacks.EarlyStopping,
     keras.callbacks.ModelCheckpoint,
@@ -21,7 +22,7 @@ SETS_LEARNING_RATE = (
 
 
 def listed(callbacks):
-    """The callbacks that `fit` was given, in a flat list.
+    """Returns the callbacks that `fit` was given, in a flat list.
 
     Args:
         callbacks: callback, nested list of them, `keras.callbacks.CallbackList`
@@ -39,7 +40,8 @@ def listed(callbacks):
 def check(model, callbacks, validated):
     """Refuses callbacks that would fail, or do nothing, after an epoch.
 
-    Where Keras finds no direction for an accuracy, "auto" becomes "max".
+    The mode "auto" of a callback that monitors an accuracy becomes "max", where
+    Keras would find no direction.
 
     Args:
         model: compiled `SATModel`.
@@ -60,6 +62,7 @@ def check(model, callbacks, validated):
 
 
 def _check_averages(callback, model):
+    """Refuses callbacks of Keras that do not fit the moving averages."""
     averaged = averaging.are_kept(model)
     received = checks.Described(
         f"{type(callback).__name__} and an optimizer with use_ema={averaged}"
@@ -92,6 +95,7 @@ def _check_averages(callback, model):
 
 
 def _check_learning_rate(callback, model):
+    """Refuses a callback that changes the rate, if a schedule gives it."""
     optimizer = inner(model.optimizer)
     rate = optimizer.get_config().get("learning_rate")
     # A schedule is described by a dict, a number by itself.
@@ -105,7 +109,7 @@ def _check_learning_rate(callback, model):
 
 
 def _find_direction(callback, logs):
-    """Replaces "auto", where Keras would raise once the epoch has ended."""
+    """Replaces the mode "auto" where Keras would fail after the first epoch."""
     if callback.mode != "auto" or callback.monitor_op is not None:
         return
     name = callback.monitor.removeprefix("val_")
@@ -123,11 +127,11 @@ def _find_direction(callback, logs):
 
 
 class _Logs:
-    """The names of what `fit` logs, as far as they can be known.
+    """The names of the values that `fit` logs, as far as they can be known.
 
     Args:
         model: compiled `SATModel`.
-        validated: bool.
+        validated: bool. Whether `fit` is given images for validation.
     """
 
     def __init__(self, model, validated):
@@ -140,11 +144,11 @@ class _Logs:
         self._epochs = set(self._steps)
         if validated:
             self._epochs |= {f"val_{name}" for name in names}
-        # What is not of this package or of Keras may log under any name.
+        # Models and metrics of users may log under any name.
         self._complete = _is_known(model) and all(map(_is_known, compiled))
 
     def add_those_of(self, callback):
-        """Notes what the callbacks after this one can see besides."""
+        """Adds the names that a callback logs for those after it."""
         self._epochs |= set(getattr(callback, "adds_logs", ()))
         if isinstance(callback, SETS_LEARNING_RATE):
             self._epochs.add("learning_rate")
@@ -154,7 +158,7 @@ class _Logs:
             self._complete = False
 
     def check(self, callback):
-        """Refuses a callback that looks at what is never logged."""
+        """Refuses a callback that monitors what is never logged."""
         if not self._complete:
             return
         saves = isinstance(callback, keras.callbacks.ModelCheckpoint)
@@ -176,6 +180,7 @@ class _Logs:
             )
 
     def _check_path(self, path, names):
+        """Refuses a path with a field that Keras could not fill in."""
         fields = {name for _, name, _, _ in string.Formatter().parse(path)}
         unknown = fields - names - {None, "", "epoch", "batch"}
         if unknown:
@@ -188,7 +193,7 @@ class _Logs:
 
 
 def _compiled_metrics(model):
-    """The metrics that `compile` was given, as they were given."""
+    """Returns the metrics that `compile` was given, names or objects."""
     compiled = getattr(model, "_compile_metrics", None)
     if compiled is None:
         return []
@@ -197,20 +202,29 @@ def _compiled_metrics(model):
 
 
 def _name(metric):
-    """Under which Keras logs a metric: a str, an object or a function."""
+    """Returns the name under which Keras logs a metric.
+
+    Args:
+        metric: str, `keras.metrics.Metric` or function.
+    """
     if isinstance(metric, str):
         return metric
     return getattr(metric, "name", None) or metric.__name__
 
 
 def _has_direction(metric):
-    """Tells if Keras knows that more is better, or worse."""
+    """Returns `True` if Keras knows whether more of a metric is better."""
     if metric in ("accuracy", "acc"):
         return True
     return hasattr(keras.metrics.get(metric), "_direction")
 
 
 def _is_known(part):
+    """Returns `True` for what Keras or this package defines.
+
+    Args:
+        part: str, class, function or object.
+    """
     if isinstance(part, str):
         return True
     kind = part if hasattr(part, "__name__") else type(part)

@@ -1,42 +1,59 @@
-"""What two runs of training must have in common to be one."""
+"""Descriptions of a run of training, by which two runs are compared."""
 
+import hashlib
 import json
 
 import keras
 
 
-def training_settings(model):
-    """The network and the recipe, as far as JSON can hold them.
+def described(**parts):
+    """Returns parts of a run in the form in which JSON gives them back.
 
     Args:
-        model: compiled `SATModel` with a built optimizer.
-
-    Returns:
-        Dict from the name of a part to its description. The names of layers
-        and of the optimizer are left out: they depend on what was built before.
+        **parts: what describes the run, by name. What JSON cannot hold is
+            replaced by its `repr`.
     """
-    variables = [*model.variables, *model.optimizer.variables]
-    described = {
-        "variables": [
-            [v.path.split("/")[-1], list(v.shape), str(v.dtype)]
-            for v in variables
-        ],
-        "attack": repr(model.attack),
-        "attack_statistics": model.attack_statistics,
-        "objective": repr(model.objective),
-        "optimizer": _nameless(model.optimizer),
-        "loss": _nameless(model.loss),
-        "weight_decay": model.weight_decay,
-    }
-    return json.loads(json.dumps(described, default=repr))
+    return json.loads(json.dumps(parts, default=repr))
 
 
-def _nameless(part):
-    """How Keras would save a part, without names."""
+def described_variables(variables):
+    """Returns name, shape and dtype of each variable.
 
-    def without(value):
+    Args:
+        variables: list of `keras.Variable`. The names of their layers are left
+            out: Keras numbers layers in the order in which a process builds
+            them.
+    """
+    return [
+        [v.path.split("/")[-1], list(v.shape), str(v.dtype)] for v in variables
+    ]
+
+
+def without_names(part):
+    """Returns how Keras would save an object, without the names in it.
+
+    Args:
+        part: what `keras.saving.serialize_keras_object` takes. Its name depends
+            on what the process built before.
+    """
+
+    def nameless(value):
         if not isinstance(value, dict):
             return value
-        return {k: without(v) for k, v in value.items() if k != "name"}
+        return {k: nameless(v) for k, v in value.items() if k != "name"}
 
-    return without(keras.saving.serialize_keras_object(part))
+    return nameless(keras.saving.serialize_keras_object(part))
+
+
+def digest(part):
+    """Returns a number by which two descriptions are compared.
+
+    Args:
+        part: description that JSON can hold.
+
+    Returns:
+        int of 56 bits, which fits into an int64 tensor.
+    """
+    # Not by `hash`, which differs between processes for texts.
+    text = json.dumps(part).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:7], "big")

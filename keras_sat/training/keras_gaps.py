@@ -1,22 +1,25 @@
-"""What Keras 3 lacks to train on several workers.
+"""Corrections of Keras 3, for several workers and for mixed precisions.
 
 Keras fails twice under `MultiWorkerMirroredStrategy`: it reduces the first
 batch outside of a function, and it reduces logs along a dimension that scalars
 do not have. See https://github.com/keras-team/keras/issues/20585. A test fails
-when Keras can do without this file.
+as soon as Keras can do without that part of this file.
 """
 
+import keras
 import tensorflow as tf
 
 from keras_sat.distribution import several_workers
 
 
-class WorkerGaps:
-    """Mixin of a `keras.Model` that fills the gaps."""
+class KerasGaps:
+    """Mixin of a `keras.Model` that corrects what Keras itself does wrong."""
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Lets Keras build the model on a batch; see `keras.Model`."""
         strategy = self.distribute_strategy
         if iterator is not None and several_workers(strategy):
+            # The batch of one replica tells all shapes, and is not reduced.
             _, _, batches = next(iter(iterator))
             data_batch = tf.nest.map_structure(
                 lambda v: strategy.experimental_local_results(v)[0],
@@ -26,7 +29,18 @@ class WorkerGaps:
         super()._maybe_symbolic_build(iterator, data_batch)
 
     def reducible(self, logs):
-        """Logs of a step, in a form that Keras can average over workers."""
+        """Returns logs of a step in a form that Keras averages over workers.
+
+        Args:
+            logs: dict from names to scalar tensors.
+        """
         if not several_workers(self.distribute_strategy):
             return logs
         return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+
+    def _aggregate_additional_loss(self, loss):
+        """Returns the loss of a layer, as it is added to the others."""
+        # Keras adds up the losses of layers, which may have several precisions,
+        # without a cast.
+        loss = super()._aggregate_additional_loss(loss)
+        return tf.cast(loss, keras.config.floatx())

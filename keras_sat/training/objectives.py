@@ -1,4 +1,4 @@
-"""Objectives: what the attack ascends, and what training descends."""
+"""Objectives: the loss that an attack ascends and that training descends."""
 
 import abc
 import dataclasses
@@ -34,13 +34,14 @@ class CrossEntropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        """Loss of each example.
+        """Returns the loss of each example.
 
         Args:
             y_true: class ids `(batch,)`, or probabilities
                 `(batch, num_classes)`.
             y_pred: logits `(batch, num_classes)`.
         """
+        # Half precision is too coarse for the sum of exponentials.
         logits = ops.cast(y_pred, "float32")
         num_classes = logits.shape[-1]
         labels = ops.convert_to_tensor(y_true)
@@ -53,14 +54,24 @@ class CrossEntropy(keras.losses.Loss):
         return ops.categorical_crossentropy(labels, logits, from_logits=True)
 
     def get_config(self):
-        """The arguments, in a form that Keras can save."""
+        """Returns the arguments, in a form that Keras can save."""
         return super().get_config() | {"label_smoothing": self.label_smoothing}
 
 
 class KLDivergence(keras.losses.Loss):
-    """KL divergence from `softmax(y_true)` to `softmax(y_pred)`, of logits."""
+    """The KL divergence from `softmax(y_true)` to `softmax(y_pred)`.
+
+    It is a `keras.losses.Loss`, which scales the mean for the number of
+    replicas: a bare mean would be multiplied by it.
+    """
 
     def call(self, y_true, y_pred):
+        """Returns the divergence of each example.
+
+        Args:
+            y_true: logits `(batch, num_classes)`.
+            y_pred: tensor like `y_true`.
+        """
         expected = tf.nn.log_softmax(y_true)
         predicted = tf.nn.log_softmax(y_pred)
         return tf.reduce_sum(tf.exp(expected) * (expected - predicted), axis=-1)
@@ -70,7 +81,7 @@ class Objective(config.Config, abc.ABC):
     """Base class of objectives; subclasses are frozen dataclasses."""
 
     def targets(self, predict, images, labels):
-        """The labels that the attack moves away from.
+        """Returns the labels that the attack moves away from.
 
         Args:
             predict: function from images to logits, in inference mode.
@@ -84,7 +95,7 @@ class Objective(config.Config, abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, model, images, adversarial, labels, weights):
-        """The training loss.
+        """Returns the training loss.
 
         Args:
             model: `SATModel`. It is called with `training=True`; its
@@ -104,7 +115,7 @@ class Objective(config.Config, abc.ABC):
 @keras.saving.register_keras_serializable("keras_sat")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdversarialTraining(Objective):
-    """The compiled loss on adversarial images only; the paper's objective.
+    """The compiled loss on adversarial images only: the paper's objective.
 
     Reference:
     - [Madry et al., 2018](https://arxiv.org/abs/1706.06083)
@@ -141,7 +152,12 @@ class TRADES(Objective):
         checks.real("beta", self.beta, least=0)
 
     def targets(self, predict, images, labels):
-        """The predictions on the clean images."""
+        """Returns the predictions on the clean images.
+
+        Cross-entropy with them as labels is the KL divergence from them, up to
+        a constant: the attack that ascends the loss needs no change.
+        """
+        # The attack moves the images, and not these predictions.
         return tf.stop_gradient(tf.nn.softmax(predict(images)))
 
     def __call__(self, model, images, adversarial, labels, weights):
@@ -149,5 +165,21 @@ class TRADES(Objective):
         clean = model(images, training=True)
         robust = model(adversarial, training=True)
         loss = model.compute_loss(images, labels, clean, weights)
+        # In float32, whatever the network computes in: a penalty near 0 is the
+        # difference of numbers that are nearly equal.
         penalty = KLDivergence(dtype="float32")(clean, robust, weights)
         return loss + self.beta * penalty, robust
+
+
+def check_objective(name, objective):
+    """Refuses what is neither an `Objective` nor `None`.
+
+    Args:
+        name: str. The argument, for errors.
+        objective: what a user passed.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(objective, Objective | None):
+        checks.refuse(name, "be an Objective", objective, error=TypeError)

@@ -1,8 +1,8 @@
-"""Where the random numbers of a model are, in the files that Keras writes.
+"""Saves and loads the states of the random numbers of a model.
 
-Keras saves no state of a `SeedGenerator`: neither those of a model nor those of
-its layers, like that of a dropout. What is loaded would draw other noise than
-what was saved.
+Keras does not save the state of a `SeedGenerator`, neither that of a model nor
+that of a layer, like dropout. Without it, a model that is loaded would draw
+other noise than the one that was saved.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def save(model, store):
 def load(model, store):
     """Assigns the states that the store of `load_own_variables` holds.
 
-    Files of earlier versions hold none: the noise then starts anew.
+    With a file of an earlier version, which holds none, the noise starts anew.
 
     Args:
         model: `SATModel`.
@@ -47,13 +47,21 @@ def load(model, store):
 
 
 def without(store):
-    """The rest of a store: the variables that are the model's own."""
+    """Returns the rest of a store: the variables that Keras itself loads.
+
+    Args:
+        store: mapping from names to arrays.
+    """
     names = ("seeds", "eval_seeds", "attack_model_seeds", "layer_seeds")
     return {key: store[key] for key in store.keys() if key not in names}
 
 
 def _parts(model):
-    """Lists of the states, by name: a file may lack the `attack_model`."""
+    """Returns the states that a model holds, in lists by name.
+
+    Those of the `attack_model` are a list of their own, because a file may have
+    been written by a model that has none.
+    """
     parts = {
         "seeds": [model.seeds.state],
         "eval_seeds": [model.eval_seeds.state],
@@ -65,7 +73,11 @@ def _parts(model):
 
 
 def _states(model):
-    """The variables that are no weights: those of random numbers."""
+    """Returns the variables of random numbers, which are no weights.
+
+    Args:
+        model: `keras.Model`, or `None`.
+    """
     if model is None:
         return []
     others = {id(v) for v in (*model.weights, *model.metrics_variables)}

@@ -1,4 +1,4 @@
-"""A warning when the attack strikes another network than the one in training.
+"""A warning when the attack fools another network than the one in training.
 
 The attack runs with the moving statistics of batch normalization, the update
 with those of the batch. Where the moving ones lag behind, the two are different
@@ -15,9 +15,10 @@ from keras_sat.predictions.labels import is_right
 
 # A measurement is two forward passes; a step is the work of five or more.
 EVERY = 50
-# By chance alone, the gap of so many images has a standard deviation of 0.03,
-# if a tenth of the predictions differ, either way.
+# If a tenth of the predictions differ, either way, then chance alone gives the
+# gap of so many images a standard deviation of 0.03.
 FEWEST_IMAGES = 100
+# A share of the images.
 LARGEST_GAP = 0.1
 
 
@@ -27,24 +28,28 @@ class Staleness:
     Every `EVERY` steps of training, a batch of adversarial images is classified
     twice more: with the moving statistics, and with those of the batch. Both
     times everything else is in inference mode, and no variable of the network
-    changes. Where the second is right more often two times in a row, the attack
-    strikes another network; once, it may be a leap of the weights that the
-    statistics catch up with in a few steps.
+    changes. If the statistics of the batch are right much more often, two times
+    in a row, then the attack fools another network than the one in training. A
+    single time may be a leap of the weights, with which the moving statistics
+    catch up in a few steps.
 
     The counts leave the compiled step in variables that are no part of the
     model, neither saved nor restored. Of several workers, each looks at its own
     images.
 
     Args:
-        network: `keras.Model`, of which a step trains a batch.
+        network: `keras.Model` that is trained.
+        attack_statistics: str. See `SATModel`: nothing is measured unless it is
+            `"moving"`. Defaults to `"moving"`.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, attack_statistics="moving"):
         self._network = network
+        self._attack_statistics = attack_statistics
         self._strategy = tf.distribute.get_strategy()
         self._batches = _own(tf.constant(0, tf.int64))
-        # Images, and how many of them are right: by the batch; by the moving
-        # statistics.
+        # The number of images, and of those that are classified right with the
+        # statistics of the batch, and with the moving ones.
         self._counts = _own(tf.zeros(3))
         self._judged = np.zeros(3)
         self._steps = 0
@@ -52,7 +57,12 @@ class Staleness:
         self._warned = False
 
     def is_due(self):
-        """Says whether to measure on this batch; `None` if never."""
+        """Returns a bool tensor, `True` where this batch is to be measured.
+
+        It is `None` where the attack uses no moving statistics.
+        """
+        if self._attack_statistics != "moving":
+            return None
         if not normalizations(self._network):
             return None
         return (self._batches + 1) % EVERY == 0
@@ -91,11 +101,11 @@ class Staleness:
             self._counts.assign_add(counts)
 
     def watched(self, train, steps_per_call):
-        """A function that trains, and looks now and then at what was counted.
+        """Returns a function that trains, and now and then judges the counts.
 
         Args:
             train: callable from an iterator to logs.
-            steps_per_call: int. How many batches a call trains.
+            steps_per_call: int. The number of batches that a call trains on.
         """
 
         def function(iterator):
@@ -109,7 +119,7 @@ class Staleness:
         return function
 
     def _judge(self):
-        """Warns of the second large gap in a row, of images enough each."""
+        """Warns of the second large gap in a row, each of enough images."""
         replicas = self._strategy.experimental_local_results(self._counts)
         counts = sum(np.asarray(replica) for replica in replicas)
         count, by_batch, by_moving = counts - self._judged
@@ -126,7 +136,10 @@ class Staleness:
 
 
 def _own(value):
-    """A variable of which each replica has its own."""
+    """Returns a variable of which each replica has its own copy.
+
+    A Keras variable would be a part of the model, and be saved with it.
+    """
     return tf.Variable(
         value,
         trainable=False,
@@ -136,7 +149,7 @@ def _own(value):
 
 
 def words(network, by_batch, by_moving):
-    """The warning.
+    """Returns the text of the warning.
 
     Args:
         network: `keras.Model` with batch normalization.

@@ -1,1 +1,1 @@
-"""The variables of a network: shared, averaged and decayed."""
+"""The weights of a network: shared by two networks, averaged and decayed."""

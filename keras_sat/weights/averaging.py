@@ -1,8 +1,8 @@
-"""The moving averages of a model's weights, which its optimizer keeps.
+"""Moving averages of the weights of a model, which its optimizer keeps.
 
-An optimizer with `use_ema=True` averages the trainable weights. Those of batch
-normalization need statistics to match, so that `build` and `update` average the
-other weights beside them, as the official code does.
+An optimizer with `use_ema=True` averages the trainable weights only. Averaged
+weights need matching statistics of batch normalization, so that `build` and
+`update` average the other weights, too, like the official code of the paper.
 """
 
 import contextlib
@@ -13,51 +13,66 @@ import tensorflow as tf
 from keras_sat.optimizers import inner
 
 
-class HandOver(keras.callbacks.Callback):
-    """Tells a model when its averages stand for it, and hands them over.
+class AveragesInFit(keras.callbacks.Callback):
+    """Lets the averages of a model stand in for its weights during `fit`.
 
-    During `fit` they do, where it is evaluated or saved; after each epoch also
-    where a callback asks for its weights, to remember those of the best epoch.
-    When training ends they become the weights, before the other callbacks learn
-    of the end, so that what one of these restores stays. It is the first of the
-    callbacks of `fit`.
+    Evaluated and saved are the averages, throughout `fit`. A callback that asks
+    for the weights in `on_epoch_end`, to remember those of the best epoch, gets
+    the averages as well; `model.model` keeps the weights that are trained.
+
+    When training ends, the averages become the weights. That has to happen
+    before the other callbacks learn of the end, so that weights that one of
+    them restores stay: this callback is the first one of `fit`.
     """
 
     def __init__(self):
         super().__init__()
-        self.during_fit = False
-        self.after_epoch = False
+        self._in_fit = False
+        self._after_epoch = False
 
     @contextlib.contextmanager
     def fitting(self):
         """Surrounds the training of `fit`."""
-        self.during_fit = True
+        self._in_fit = True
         try:
             yield
         finally:
-            self.during_fit = self.after_epoch = False
+            self._in_fit = self._after_epoch = False
+
+    def lent_in_fit(self, model):
+        """Lends a model its averages during `fit`; see `averaged_weights`."""
+        return averaged_weights(model, self._in_fit)
+
+    def lent_after_epoch(self, model):
+        """Lends a model its averages during `on_epoch_end` of other callbacks.
+
+        Between epochs, callbacks see the weights that are trained.
+        """
+        return averaged_weights(model, self._after_epoch)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Lets callbacks see the weights that are trained."""
-        self.after_epoch = False
+        self._after_epoch = False
 
     def on_epoch_end(self, epoch, logs=None):
         """Lets callbacks see the averages."""
-        self.after_epoch = True
+        self._after_epoch = True
 
     def on_train_end(self, logs=None):
         """Makes the averages the weights."""
+        # Keras has done so for the trainable ones already.
         finalize(self.model)
-        self.during_fit = self.after_epoch = False
+        self._in_fit = self._after_epoch = False
 
 
 def build(model):
-    """Makes the variables of the optimizer, averages included, once.
+    """Creates the variables of the optimizer, averages included, once.
 
     Args:
         model: compiled `keras.Model`.
     """
     optimizer = inner(model.optimizer)
+    # Variables cannot be created inside of a compiled step, which may call it.
     with tf.init_scope():
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
@@ -71,8 +86,8 @@ def build(model):
 def update(model):
     """Moves the averages of the weights that are not trained.
 
-    It belongs into the training step, before `optimizer.apply`, which moves the
-    averages of those that are.
+    Call it in the training step before `optimizer.apply`, which moves the
+    averages of the trainable weights and counts the step.
 
     Args:
         model: compiled `keras.Model`.
@@ -81,6 +96,7 @@ def update(model):
     if not optimizer.use_ema:
         return
     build(model)
+    # The averages begin with the weights of the first step, as in Keras.
     first = tf.convert_to_tensor(optimizer.iterations) == 0
     momentum = tf.where(first, 0.0, optimizer.ema_momentum)
     for average, weight in zip(
@@ -141,7 +157,7 @@ def restart(model):
 
 @contextlib.contextmanager
 def restarted_unless_loaded(model):
-    """Restarts averages if a file of weights brings no others with it.
+    """Restarts the averages if a file of weights holds no averages.
 
     Args:
         model: compiled `keras.Model` that loads weights in this context.
@@ -151,7 +167,7 @@ def restarted_unless_loaded(model):
         return
     iterations = inner(model.optimizer)._iterations
     before = iterations.numpy()
-    # No file holds this number: it tells whether there was an optimizer in it.
+    # Loading an optimizer overwrites this number, which no file holds.
     iterations.assign(-1)
     try:
         yield
@@ -162,19 +178,31 @@ def restarted_unless_loaded(model):
 
 
 def are_kept(model):
-    """Tells if the optimizer of `model` keeps averages."""
+    """Returns `True` if the optimizer of a model keeps averages.
+
+    Args:
+        model: `keras.Model`.
+    """
     optimizer = inner(getattr(model, "optimizer", None))
     return bool(getattr(optimizer, "use_ema", False))
 
 
 def has_averages(model):
-    """Whether the optimizer of `model` keeps averages that can be used."""
+    """Returns `True` if the optimizer keeps averages that can be used.
+
+    Args:
+        model: `keras.Model`.
+    """
     # Before the first step the averages are zero.
     return are_kept(model) and bool(inner(model.optimizer).iterations > 0)
 
 
 def _pairs(model):
-    """Each weight with its average; none before the first step."""
+    """Returns pairs of a weight and its average; none before the first step.
+
+    Args:
+        model: compiled `keras.Model`.
+    """
     if not has_averages(model):
         return []
     optimizer = inner(model.optimizer)
@@ -186,5 +214,5 @@ def _pairs(model):
     others = getattr(optimizer, "other_averages", ())
     rest = model.non_trainable_weights if others else ()
     pairs = [*trained, *zip(rest, others, strict=True)]
-    # Keras keeps none of what gradients overwrite.
+    # Keras keeps no average of what gradients overwrite, like float8 scales.
     return [pair for pair in pairs if pair[1] is not None]

@@ -1,4 +1,4 @@
-"""Two models on one set of weights."""
+"""Two models that use the same variables as their weights."""
 
 from keras_sat import checks
 
@@ -7,7 +7,7 @@ def share_weights(model, source):
     """Makes `model` use the variables of `source` instead of its own.
 
     Both keep their layers, so that the same network can be run with other
-    activations. What one of them learns, the other knows.
+    activations. When one of them is trained, the other changes with it.
 
     Args:
         model: built `keras.Model`. It loses its own weights.
@@ -25,7 +25,7 @@ def share_weights(model, source):
 
 
 def replace_weights(layer, pairs):
-    """Makes a layer, and all inside of it, use other variables.
+    """Makes a layer, and all layers inside of it, use other variables.
 
     Args:
         layer: built `keras.layers.Layer`.
@@ -35,20 +35,28 @@ def replace_weights(layer, pairs):
     for part in layer._flatten_layers():
         for name, value in vars(part).items():
             if id(value) in new:
-                # Not by setattr, which would track a second variable.
+                # Not by setattr: Keras would track the variable once more.
                 vars(part)[name] = new[id(value)]
         for tracked in (
             part._trainable_variables,
             part._non_trainable_variables,
         ):
+            # Past the tracker of the list, which is locked in a built layer.
             for i, variable in enumerate(tracked):
                 list.__setitem__(tracked, i, new.get(id(variable), variable))
 
 
 def _by_path(mine, theirs):
-    """Pairs of weights of the same name, if each has one of its shape.
+    """Returns pairs of weights that have the same name and shape.
 
-    The order may differ between two models with other layers in between.
+    The order of weights may differ between two models, if one of them has other
+    layers in between.
+
+    Args:
+        mine, theirs: lists of `keras.Variable`.
+
+    Returns:
+        List of pairs, or `None` unless each weight has its counterpart.
     """
     known = {weight.path: weight for weight in theirs}
     paths = {weight.path for weight in mine}
@@ -62,6 +70,7 @@ def _by_path(mine, theirs):
 
 
 def _check_same_shapes(mine, theirs):
+    """Refuses weights that differ in number, or in a shape."""
     fix = "Build it like `model`, with another activation."
     expected = "have weights of the same shapes as `model`, in the same order"
     for one, two in zip(mine, theirs, strict=False):

@@ -1,4 +1,4 @@
-"""What every attack does with its arguments, its restarts and gradients."""
+"""The arguments, restarts and gradients of every attack."""
 
 import keras
 import numpy as np

@@ -1,14 +1,14 @@
-"""What the tests of attacks share: classifiers to attack, and measurements."""
+"""Classifiers to attack, and measurements, for the tests of attacks."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import convex_network
 from keras_sat.attacks import APGD
 from keras_sat.attacks import FAB
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
-from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 
 
@@ -58,7 +58,7 @@ class Linear:
         self.logits = logits
 
     def _blurred(self, shape):
-        """The weights, averaged over a neighbourhood of each pixel."""
+        """Returns the weights, averaged over a neighbourhood of each pixel."""
         weights = self.weights.reshape(*shape, -1)
         shifts = range(-3, 4)
         blurred = sum(
@@ -69,7 +69,7 @@ class Linear:
         return blurred.reshape(self.weights.shape)
 
     def distances(self, norm):
-        """Smallest perturbation of each image, by the closed form."""
+        """Returns the smallest perturbations, by the closed form."""
         rows = np.arange(len(self.labels))
         lead = self.logits[rows, self.labels][:, None] - self.logits
         gradient = self.weights[:, self.labels].T[:, :, None] - self.weights
@@ -79,7 +79,7 @@ class Linear:
         return np.min(lead / dual, axis=1)
 
     def epsilons(self, norm):
-        """Three radii, far from the distance of any image."""
+        """Returns three radii, far from the distance of any image."""
         distances = np.sort(self.distances(norm))
         gaps = np.diff(distances)
         thirds = np.array_split(np.arange(len(gaps)), 3)
@@ -87,12 +87,12 @@ class Linear:
         return [float(distances[i] + gaps[i] / 2) for i in widest]
 
     def broken(self, adversarial):
-        """Whether each image is misclassified, as an array."""
+        """Returns which images are misclassified, as an array."""
         return np.argmax(self.model(adversarial), axis=1) != self.labels
 
 
 def network():
-    """A network whose classes are near to each other, and a batch of images.
+    """Returns a network whose classes are near to each other, and images.
 
     Returns:
         As `TestCase.tiny_classifier`.
@@ -106,7 +106,7 @@ def network():
 
 
 def one_by_one(model):
-    """The same classifier, which sees each image alone.
+    """Returns the same classifier, which sees each image alone.
 
     In batches of another size it would add in another order, and a sign of a
     gradient next to 0 would be another one.
@@ -121,7 +121,7 @@ def one_by_one(model):
 
 
 def fashion_network():
-    """A public robust network with many dead units, and 32 of its images.
+    """Returns a public robust network with many dead units, and 32 images.
 
     See `tests/fixtures/fashion_mnist_convex.md`.
 
@@ -129,40 +129,16 @@ def fashion_network():
         `keras.Model`, images `(32, 28, 28, 1)` in `[0, 1]`, int labels, and
         whether each image withstands the authors' FAB-T at L2 1.5.
     """
-    with np.load(FIXTURES / "fashion_mnist_convex.npz") as file:
+    model = convex_network.build()
+    with np.load(convex_network.PATH) as file:
         arrays = dict(file)
-    layers = keras.layers
-    convolutions = [
-        [
-            layers.ZeroPadding2D(1),
-            layers.Conv2D(filters, 4, strides=2, activation="relu"),
-        ]
-        for filters in (16, 32)
-    ]
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            *convolutions[0],
-            *convolutions[1],
-            layers.Permute((3, 1, 2)),
-            layers.Flatten(),
-            layers.Dense(100, activation="relu"),
-            layers.Dense(10),
-        ]
-    )
-    weights = []
-    for name in ("0", "2", "5", "7"):
-        kernel = arrays[f"{name}.weight"]
-        weights.append(np.transpose(kernel, [2, 3, 1, 0][-kernel.ndim :]))
-        weights.append(arrays[f"{name}.bias"])
-    model.set_weights(weights)
     images = arrays["images"].astype("float32") / 255
     np.testing.assert_allclose(model(images), arrays["logits"], atol=1e-4)
     return model, images, arrays["labels"], arrays["withstood"]
 
 
 def robust_accuracy(model, images, labels):
-    """Share of the images that are classified right."""
+    """Returns the share of the images that are classified right."""
     return np.mean(np.argmax(model(images), axis=1) == labels)
 
 
@@ -185,7 +161,7 @@ class Counter:
 
 
 def operations(attack, model, images, labels):
-    """The number of operations that the traced attack consists of."""
+    """Returns the number of operations that the traced attack consists of."""
     graph = tf.function(
         lambda x, y: attack(model, x, y, (1, 2)), autograph=False
     ).get_concrete_function(images, labels)
@@ -195,7 +171,7 @@ def operations(attack, model, images, labels):
 
 
 def shapes(attack, model, images, labels):
-    """The shapes of all tensors of the traced attack."""
+    """Yields the shapes of all tensors of the traced attack."""
     graph = tf.function(
         lambda x, y: attack(model, x, y, (1, 2)), autograph=False
     ).get_concrete_function(images, labels)
@@ -209,7 +185,7 @@ def shapes(attack, model, images, labels):
 
 
 def without_gradient(model):
-    """Functions from images to logits that have no gradient.
+    """Returns functions from images to logits that have no gradient.
 
     Args:
         model: function from images to logits.
@@ -231,12 +207,12 @@ def without_gradient(model):
 
 
 def dark_or_bright(images):
-    """Class 0 for dark images, class 1 for bright ones."""
+    """Returns logits of class 0 for dark images, of class 1 for bright ones."""
     x = tf.reduce_mean(images, 1)
     return tf.stack([0.5 - x, x - 0.5], 1)
 
 
 def short_ensemble(**arguments):
-    """An `AutoAttack` that takes less time than the standard one."""
+    """Returns an `AutoAttack` that takes less time than the standard one."""
     attacks = APGD(steps=10), FAB(steps=10), Square(queries=50)
     return AutoAttack(attacks=attacks, **arguments)

@@ -13,7 +13,9 @@ EPSILON = 0.1
 
 
 def wavy_classifier():
-    """A cosine along the signs of the gradient, a period of the radius long.
+    """Returns a cosine along the signs of the gradient, with its images.
+
+    Its period is as long as the radius.
 
     A step of the whole radius leads from a peak to the next, past the valley
     in which the class changes.
@@ -38,7 +40,7 @@ def wavy_classifier():
 
 class CatastrophicOverfittingTest(TestCase):
     def fit(self, network, images, labels, epochs=2, **options):
-        """The logs of training, and what was warned of."""
+        """Returns the logs of training, and the warnings."""
         attack = keras_sat.PGD(epsilon=EPSILON, step_size=EPSILON)
         model = keras_sat.SATModel(network, attack=attack, eval_attack=attack)
         # What is looked for is there from the start.

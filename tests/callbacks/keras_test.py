@@ -1,4 +1,4 @@
-"""Keras's own callbacks in `SATModel.fit`, with and without averages."""
+"""Tests of Keras's own callbacks in `fit`, with and without averages."""
 
 import csv
 import os
@@ -17,7 +17,7 @@ BOTH = parameterized.named_parameters(("plain", False), ("averaged", True))
 
 
 def colours():
-    """A network that tells red, green, blue and grey images apart."""
+    """Returns a network that tells red, green, blue and grey images apart."""
     x = keras.Input((8, 8, 3))
     normalization = keras.layers.BatchNormalization(momentum=0.9)
     logits = keras.layers.Dense(4)
@@ -74,7 +74,7 @@ class KerasCallbacksTest(TestCase):
             return model.evaluate(self.data, verbose=0, return_dict=True)
 
     def worsening(self):
-        """Makes all epochs but the first two climb the loss."""
+        """Returns a callback that makes the loss grow after two epochs."""
         return keras.callbacks.LearningRateScheduler(
             lambda epoch: 0.01 if epoch < 2 else -10.0
         )

@@ -1,3 +1,5 @@
+"""Tests of `keras_sat.callbacks.Resume`, with processes that are killed."""
+
 import os
 import pathlib
 import random
@@ -16,7 +18,7 @@ from tests.test_case import TestCase
 
 
 def run(*arguments):
-    """A process that trains, at its end."""
+    """Runs a process that trains, and returns it when it has ended."""
     process = processes.start("resume", *arguments)
     texts = process.communicate(timeout=240)
     return subprocess.CompletedProcess(arguments, process.returncode, *texts)
@@ -37,7 +39,7 @@ class Interrupt(keras.callbacks.Callback):
 
 
 class InterruptTest(TestCase):
-    """On SIGINT, in this process."""
+    """Sends SIGINT to this process."""
 
     def setUp(self):
         super().setUp()

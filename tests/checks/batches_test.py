@@ -1,21 +1,25 @@
+"""Tests of the checks of images and labels."""
+
 import ml_dtypes
 import numpy as np
 from absl.testing import parameterized
 
-from keras_sat.checks.batches import Expected
+from keras_sat.checks.batches import BatchSpec
 from tests.test_case import TestCase
 
 INTEGERS = [
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 ]
-EXPECTED = Expected(value_range=(0, 1), image_shape=(4, None, 3), num_classes=5)
+EXPECTED = BatchSpec(
+    value_range=(0, 1), image_shape=(4, None, 3), num_classes=5
+)
 
 
 def images(dtype="float32"):
     return np.full((6, 4, 2, 3), 0.5).astype(dtype)
 
 
-class ExpectedTest(TestCase):
+class BatchSpecTest(TestCase):
     @parameterized.product(dtype=INTEGERS, shape=[(6,), (6, 1)])
     def test_class_ids_are_integers_of_any_kind(self, dtype, shape):
         labels = np.arange(6).reshape(shape) % 5
@@ -71,5 +75,5 @@ class ExpectedTest(TestCase):
                 EXPECTED.check(images(), labels, weights)
 
     def test_labels_are_not_looked_at_where_none_are_needed(self):
-        unlabelled = Expected(value_range=(0, 1), labelled=False)
+        unlabelled = BatchSpec(value_range=(0, 1), labelled=False)
         unlabelled.check(images(), np.full(6, -1))

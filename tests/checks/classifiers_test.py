@@ -1,4 +1,4 @@
-"""What a network must be, at each entrance that takes one."""
+"""Tests of the networks that public functions accept and refuse."""
 
 import keras
 import numpy as np
@@ -6,185 +6,17 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import keras_sat
-from keras_sat.checks import classifiers
-from keras_sat.checks import graphs
+from keras_sat.checks import outputs
 from keras_sat.evaluation.experiments import Experiments
+from tests.checks.networks import PGD
+from tests.checks.networks import SHAPE
+from tests.checks.networks import batch
+from tests.checks.networks import dense
+from tests.checks.networks import network
+from tests.checks.networks import subclassed
 from tests.test_case import TestCase
-from tests.test_case import available
 
 layers = keras.layers
-SHAPE = (4, 4, 3)
-PGD = keras_sat.PGD(steps=1)
-
-
-def batch(size=4):
-    generator = np.random.default_rng(0)
-    images = generator.uniform(0, 1, (size, *SHAPE)).astype("float32")
-    return images, np.arange(size) % 5
-
-
-def network(end, **options):
-    """Flattened images, and what comes at the end."""
-    inputs = keras.Input(SHAPE, **options)
-    return keras.Model(inputs, end(layers.Flatten()(inputs)))
-
-
-def dense(activation=None, units=5, **options):
-    return layers.Dense(units, activation=activation, **options)
-
-
-def by_hand(x):
-    return keras.ops.softmax(x)
-
-
-def clipped(x):
-    return keras.ops.clip(dense("softmax")(x), 1e-7, 1 - 1e-7)
-
-
-def nested(*parts):
-    return keras.Sequential([keras.Input((5,)), *parts])
-
-
-# The kind of each, and how it is written.
-ENDINGS = {
-    "name": ("softmax", dense("softmax")),
-    "function_of_tensorflow": ("softmax", dense(tf.nn.softmax)),
-    "function": ("softmax", dense(by_hand)),
-    "layer_inside": ("softmax", dense(layers.Softmax())),
-    "operation": ("softmax", lambda x: keras.ops.softmax(dense()(x))),
-    "activation": (
-        "softmax",
-        lambda x: keras.activations.softmax(dense()(x)),
-    ),
-    "layer": ("softmax", lambda x: layers.Softmax()(dense()(x))),
-    "activation_layer": (
-        "softmax",
-        lambda x: layers.Activation("softmax")(dense()(x)),
-    ),
-    "lambda": (
-        "softmax",
-        lambda x: layers.Lambda(tf.nn.softmax)(dense()(x)),
-    ),
-    "no_effect_after": (
-        "softmax",
-        lambda x: layers.Identity()(
-            layers.Activation("linear")(
-                layers.Dropout(0.5)(dense("softmax")(x))
-            )
-        ),
-    ),
-    "reshaped": (
-        "softmax",
-        lambda x: layers.Flatten()(layers.Reshape((1, 5))(dense("softmax")(x))),
-    ),
-    "cast": (
-        "softmax",
-        lambda x: keras.ops.cast(
-            dense("softmax", dtype=available("bfloat16"))(x), "float32"
-        ),
-    ),
-    "temperature": ("softmax", lambda x: keras.ops.softmax(dense()(x) / 3.0)),
-    "clipped": ("softmax", clipped),
-    "nested": ("softmax", lambda x: nested(layers.Softmax())(dense()(x))),
-    "before_a_nested_one": (
-        "softmax",
-        lambda x: nested(layers.Identity())(dense("softmax")(x)),
-    ),
-    "log_softmax": ("log-softmax", dense("log_softmax")),
-    "log_softmax_of_tensorflow": ("log-softmax", dense(tf.nn.log_softmax)),
-    "logarithm": (
-        "log-softmax",
-        lambda x: keras.ops.log(dense("softmax")(x)),
-    ),
-    "sigmoid": ("sigmoid", dense("sigmoid")),
-    "sigmoid_operation": (
-        "sigmoid",
-        lambda x: keras.ops.sigmoid(dense()(x)),
-    ),
-}
-INVERSE = {
-    "softmax": tf.nn.softmax,
-    "log-softmax": tf.nn.log_softmax,
-    "sigmoid": tf.nn.sigmoid,
-}
-
-
-class EndingTest(TestCase):
-    @parameterized.named_parameters(
-        (name, *case) for name, case in ENDINGS.items()
-    )
-    def test_every_spelling_is_found_and_can_be_left_out(self, kind, end):
-        model = network(end)
-        self.assertEqual(graphs.ending(model)[0], kind)
-        with self.assertRaisesRegex(
-            ValueError,
-            "`model` must return logits. Received.*classifier_activation=None",
-        ):
-            classifiers.classifier("model", model)
-        images, _ = batch()
-        logits = keras_sat.convert_activations(model, remove_softmax=True)
-        self.assertAllClose(
-            INVERSE[kind](tf.cast(logits(images), tf.float32)),
-            tf.cast(model(images), tf.float32),
-            # Probabilities in bfloat16.
-            rtol=0.0,
-            atol=2**-8 if end is ENDINGS["cast"][1] else 1e-6,
-        )
-        classifiers.classifier("model", logits)
-
-    @parameterized.parameters(None, "tanh", "relu6", "softplus")
-    def test_logits_of_any_shape_are_none_of_them(self, activation):
-        model = network(dense(activation))
-        self.assertEqual(graphs.ending(model), (None, []))
-        self.assertEqual(classifiers.classifier("model", model), (SHAPE, 5))
-
-    def test_it_is_found_while_a_function_is_traced(self):
-        model = network(dense(tf.nn.softmax))
-        images, labels = batch()
-        for jit_compile in (False, True):
-            run = keras_sat.attacks.compiled(PGD, model, jit_compile)
-            with self.assertRaisesRegex(ValueError, "must return logits"):
-                run(images, labels, (0, 1))
-
-
-class OutputsTest(TestCase):
-    def test_probabilities_are_told_from_logits(self):
-        logits = np.random.default_rng(0).normal(size=(8, 5))
-        probabilities = tf.nn.softmax(logits)
-        for values in (probabilities, probabilities[:1]):
-            with self.assertRaisesRegex(
-                ValueError, "`model` must return logits.*or the logarithm"
-            ):
-                classifiers.outputs("model", values)
-        classifiers.outputs("model", logits)
-        classifiers.outputs("model", np.log(probabilities))
-        # The same for all images: nothing can be said.
-        classifiers.outputs("model", np.eye(5)[[0, 0, 0]])
-
-
-@keras.saving.register_keras_serializable("tests")
-class Subclassed(keras.Model):
-    """A network that Keras knows no shapes of."""
-
-    def __init__(self, activation=None, units=5, **kwargs):
-        super().__init__(**kwargs)
-        self.activation, self.units = activation, units
-        self.scale = layers.Rescaling(2.0)
-        self.flatten = layers.Flatten()
-        self.logits = dense(activation, units)
-
-    def call(self, images):
-        return self.logits(self.flatten(self.scale(images)))
-
-    def get_config(self):
-        arguments = {"activation": self.activation, "units": self.units}
-        return {**super().get_config(), **arguments}
-
-
-def subclassed(*args):
-    model = Subclassed(*args)
-    model(batch()[0])
-    return model
 
 
 def two_inputs():
@@ -287,7 +119,7 @@ ATTACKED = {
 
 class EntrancesTest(TestCase):
     def entrances(self):
-        """Functions of a network, by their names."""
+        """Returns functions of a network by their names."""
         path = f"{self.get_temp_dir()}/network"
         return ATTACKED | {
             "SATModel": keras_sat.SATModel,
@@ -334,7 +166,7 @@ class EntrancesTest(TestCase):
 
     def test_a_built_subclassed_network_works_everywhere(self):
         model = subclassed()
-        self.assertEqual(classifiers.shapes(model), (SHAPE, 5))
+        self.assertEqual(outputs.shapes(model), (SHAPE, 5))
         for name, enter in self.entrances().items():
             if name == "other_format":
                 continue
@@ -419,7 +251,7 @@ class EntrancesTest(TestCase):
 
 
 class Remote:
-    """A classifier that answers in arrays, and wants them."""
+    """A classifier that takes and returns NumPy arrays."""
 
     def __init__(self, size=48):
         self.weights = np.random.default_rng(0).normal(size=(size, 5))
@@ -501,33 +333,3 @@ class FunctionsTest(TestCase):
             rtol=0,
             atol=1e-5,
         )
-
-
-class OwnScalingTest(TestCase):
-    @parameterized.parameters(
-        ((layers.Rescaling(1 / 127.5, -1, name="a"),), "a"),
-        (
-            (layers.Normalization(mean=124.0, variance=58.0**2, name="b"),),
-            "b",
-        ),
-        ((layers.Rescaling(2.0, -1), layers.Conv2D(3, 1)), None),
-        ((layers.Rescaling(255.0), layers.Rescaling(1 / 255)), None),
-        ((layers.Conv2D(3, 1), layers.Rescaling(1 / 255)), None),
-        ((), None),
-    )
-    def test_a_layer_that_takes_grey_levels_is_found(self, first, name):
-        model = keras.Sequential(
-            [keras.Input(SHAPE), *first, layers.Flatten(), dense()]
-        )
-        self.assertEqual(classifiers.own_scaling(model), name)
-        outer = keras.Sequential([keras.Input(SHAPE), model])
-        self.assertEqual(classifiers.own_scaling(outer), name)
-        sat = keras_sat.SATModel(model, value_range=(0, 255))
-        self.assertEqual(classifiers.own_scaling(sat), name)
-
-    def test_a_division_is_found_and_a_function_is_not_looked_into(self):
-        inputs = keras.Input(SHAPE)
-        model = keras.Model(inputs, dense()(layers.Flatten()(inputs / 255)))
-        self.assertStartsWith(classifiers.own_scaling(model), "true_divide")
-        self.assertIsNone(classifiers.own_scaling(lambda x: model(x)))
-        self.assertIsNone(classifiers.own_scaling(subclassed()))

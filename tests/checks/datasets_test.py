@@ -1,19 +1,21 @@
+"""Tests of the checks of arrays, datasets and generators."""
+
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 import keras_sat
-from keras_sat.checks.batches import Expected
-from keras_sat.checks.datasets import Watch
-from keras_sat.checks.datasets import parts
+from keras_sat.checks.batches import BatchSpec
+from keras_sat.checks.datasets import BatchGuard
+from keras_sat.checks.datasets import unpack_batch
 from tests.test_case import TestCase
 
 GOOD = np.full((4, 8, 8, 3), 0.5, "float32"), np.arange(4)
 
 
 class Batches(keras.utils.PyDataset):
-    """Given batches."""
+    """A `PyDataset` of given batches."""
 
     def __init__(self, batches):
         super().__init__()
@@ -32,7 +34,7 @@ class Batches(keras.utils.PyDataset):
 
 
 def as_dataset(batches):
-    """A `tf.data.Dataset` of batches that are alike."""
+    """Returns a `tf.data.Dataset` of batches of the same shape."""
     parts = zip(*batches, strict=True)
     stacked = tuple(np.stack(part) for part in parts)
     return tf.data.Dataset.from_tensor_slices(stacked)
@@ -46,7 +48,7 @@ FORMS = {"dataset": as_dataset, "generator": as_generator, "py": Batches}
 
 
 def faulty(fault):
-    """Three batches, the last of which has a fault."""
+    """Returns three batches, the last of which has a fault."""
     images, labels = (part.copy() for part in GOOD)
     if fault == "images":
         images[-1] = np.nan
@@ -55,7 +57,7 @@ def faulty(fault):
     return [GOOD, GOOD, (images, labels)]
 
 
-class WatchTest(TestCase):
+class BatchGuardTest(TestCase):
     def setUp(self):
         super().setUp()
         attack = keras_sat.FGSM(epsilon=0.1)
@@ -90,10 +92,10 @@ class WatchTest(TestCase):
         self.assertTrue(np.isnan(history.history["loss"][0]))
 
     def test_checks_change_nothing_and_keep_what_is_known_of_a_dataset(self):
-        watch = Watch(self.model.expected_batches())
+        watch = BatchGuard(self.model.expected_batches())
         dataset = as_dataset([GOOD] * 3)
         dataset.epoch = tf.Variable(0)
-        watched = watch.data(dataset)
+        watched = watch.checked(dataset)
         self.assertIs(watched.epoch, dataset.epoch)
         self.assertEqual(watched.cardinality(), 3)
         self.assertEqual(watched.element_spec, dataset.element_spec)
@@ -117,7 +119,7 @@ class WatchTest(TestCase):
                 tf.TensorSpec(None, tf.int64),
             ),
         )
-        watched = Watch(self.model.expected_batches()).data(unknown)
+        watched = BatchGuard(self.model.expected_batches()).checked(unknown)
         images, labels = watched.element_spec
         self.assertEqual(images.shape, (None, 8, 8, 3))
         self.assertEqual(labels.shape, (None,))
@@ -168,15 +170,15 @@ class PartsTest(TestCase):
             r"the keys \['id', 'image', 'label'\]. Map it: .*lambda batch: "
             r"\(batch\['image'\], batch\['label'\]\)\)",
         ):
-            parts({"image": 1, "label": 2, "id": 3})
+            unpack_batch({"image": 1, "label": 2, "id": 3})
 
     def test_a_tuple_of_four_is_refused(self):
         with self.assertRaisesRegex(ValueError, "Received tuples of 4"):
-            parts((1, 2, 3, 4))
+            unpack_batch((1, 2, 3, 4))
 
     def test_an_unlabelled_batch_is_enough_where_none_are_needed(self):
-        self.assertEqual(parts([1], labelled=False), (1, None, None))
+        self.assertEqual(unpack_batch([1], labelled=False), (1, None, None))
         with self.assertRaisesRegex(ValueError, "batches without labels"):
-            parts((1,))
-        expected = Expected(value_range=(0, 1), labelled=False)
-        Watch(expected).data(GOOD[0])
+            unpack_batch((1,))
+        expected = BatchSpec(value_range=(0, 1), labelled=False)
+        BatchGuard(expected).checked(GOOD[0])

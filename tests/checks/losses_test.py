@@ -1,3 +1,5 @@
+"""Tests of the losses and metrics that are accepted and refused."""
+
 import functools
 
 import keras
@@ -13,7 +15,7 @@ saved = keras.saving.serialize_keras_object
 
 
 class OwnLoss(keras.losses.Loss):
-    """Of probabilities, as its attribute says."""
+    """A loss that takes probabilities, which its attribute tells."""
 
     from_logits = False
 
@@ -137,5 +139,5 @@ class LossesTest(TestCase):
             self.model.compile(**{"optimizer": "sgd", name: "no"})
 
     def test_looking_at_a_name_uses_up_no_name(self):
-        checks.of_logits("metrics", ["MeanSquaredError"])
+        checks.takes_logits("metrics", ["MeanSquaredError"])
         self.assertEqual(metrics.Accuracy().name, "accuracy")

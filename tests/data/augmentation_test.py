@@ -1,73 +1,21 @@
-"""Tests of `Augmentation` of `keras_sat.data`, and of random crops."""
+"""Tests of `Augmentation` of `keras_sat.data`."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat import data
-from keras_sat.data import decoding
-from keras_sat.data import rand_augment
 from keras_sat.data.augmentation import EIGENVALUES
 from keras_sat.data.augmentation import EIGENVECTORS
 from tests import photographs
+from tests.data.random_crops_test import seeds
+from tests.models.networks import channels_first
 from tests.test_case import TestCase
-
-
-def seeds(count):
-    """Seeds as tensors `(2,)`."""
-    return [tf.constant([7, i], tf.int64) for i in range(count)]
-
-
-class RandomWindowTest(TestCase):
-    def windows(self, height, width, count=400, **options):
-        draw = tf.function(decoding.random_window)
-        shape = tf.constant([height, width, 3])
-        return np.array(
-            [draw(shape, seed, **options) for seed in seeds(count)], float
-        )
-
-    def test_windows_are_those_of_the_recipe(self):
-        top, left, height, width = self.windows(300, 400).T
-        self.assertAllInRange(top, 0, 300 - height)
-        self.assertAllInRange(left, 0, 400 - width)
-        area, ratio = height * width / (300 * 400), width / height
-        self.assertAllInRange(area, 0.079, 1.0)
-        self.assertAllInRange(ratio, 0.745, 1.345)
-        # The height is uniform, from that of the smallest window to that of
-        # the image: for squares, 98 to 300, which makes 0.36 of the area.
-        self.assertBetween(area.mean(), 0.34, 0.41)
-        self.assertLess(area.min(), 0.1)
-        self.assertGreater(area.max(), 0.93)
-        self.assertBetween(ratio.mean(), 0.95, 1.1)
-
-    def test_where_no_window_fits_it_is_the_whole_image(self):
-        self.assertAllEqual(
-            self.windows(10, 1000, count=20, area=(0.9, 1.0)),
-            np.tile([0, 0, 10, 1000], (20, 1)),
-        )
-
-    @parameterized.parameters("JPEG", "PNG")
-    def test_the_part_of_the_image_is_the_window(self, file_format):
-        photo = photographs.photograph(0, 90, 120)
-        contents = photographs.encoded(photo, file_format)
-        whole = tf.io.decode_image(contents)
-        for seed in seeds(5):
-            part = decoding.decode_random(contents, seed)
-            top, left, height, width = decoding.random_window(
-                tf.shape(whole), seed
-            )
-            expected = whole[top : top + height, left : left + width]
-            self.assertEqual(part.shape, expected.shape)
-            difference = np.abs(np.int32(part) - np.int32(expected))
-            # At its border, a JPEG has other colors if only a part is decoded.
-            self.assertEqual(np.median(difference), 0)
-            self.assertLess(difference.mean(), 2)
 
 
 class ColorsTest(TestCase):
     def change(self, image, count, **options):
-        """The image, changed with many seeds."""
+        """Changes an image with many seeds."""
         image = tf.cast(image, tf.float32)
         change = tf.function(data.Augmentation(**options).color_function())
         return np.stack([change(image, seed) for seed in seeds(count)])
@@ -128,32 +76,21 @@ class ColorsTest(TestCase):
         # One pixel more or less, of 2% to 33% of the image.
         self.assertAllInRange(erased, 0.003, 0.45)
 
-    @parameterized.parameters(0.3, 0.9)
-    def test_randaugment_uses_all_operations_and_follows_the_seed(self, size):
-        image = np.asarray(photographs.photograph(1, 24, 32), np.float32)
-        policy = rand_augment.RandAugment(1, size)
-        function = tf.function(policy)
-        results = [function(image, seed).numpy() for seed in seeds(60)]
-        again = [function(image, seed).numpy() for seed in seeds(60)]
-        self.assertAllEqual(results, again)
-        self.assertAllInRange(results, 0.0, 255.0)
-        changed = [np.abs(result - image).max() > 1 for result in results]
-        self.assertGreater(np.mean(changed), 0.7)
-        self.assertEqual(results[0].shape, image.shape)
-
-    def test_a_stronger_randaugment_changes_more(self):
-        image = np.asarray(photographs.photograph(1, 24, 32), np.float32)
-        distances = []
-        for magnitude in (0.1, 0.9):
-            function = tf.function(rand_augment.RandAugment(2, magnitude))
-            results = [function(image, seed).numpy() for seed in seeds(40)]
-            distances.append(np.mean(np.abs(results - image)))
-        self.assertGreater(distances[1], 1.3 * distances[0])
+    def test_images_are_augmented_channels_last(self):
+        image = np.random.default_rng(0).uniform(0, 255, (8, 12, 3))
+        image = image.astype("float32")
+        augmentation = data.Augmentation(erasing=1.0, randaugment=2)
+        expected = augmentation.color_function()
+        with channels_first():
+            function = augmentation.color_function()
+            found = [function(image, (i, 1)) for i in range(12)]
+        for i, changed in enumerate(found):
+            self.assertAllEqual(changed, expected(image, (i, 1)))
 
 
 class MixingTest(TestCase):
     def mix(self, seed=0, count=64, **options):
-        """Mixed images of one level per class, and their labels."""
+        """Returns mixed images of one level per class, and their labels."""
         labels = np.arange(count) % 5
         images = np.ones((count, 32, 32, 3)) * 50 * labels[:, None, None, None]
         function = data.Augmentation(**options).batch_function(5)
@@ -190,18 +127,6 @@ class MixingTest(TestCase):
             self.assertNotEqual(is_cut, is_blended)
             kinds.add(is_cut)
         self.assertLen(kinds, 2)
-
-    def test_a_layer_is_a_function_of_the_seed_in_parallel_calls(self):
-        mix = rand_augment.on_batch(keras.layers.MixUp(alpha=1.0))
-        images = np.random.default_rng(0).uniform(0, 255, (4, 2, 2, 3))
-        images = tf.constant(images, tf.float32)
-        dataset = tf.data.Dataset.range(40).map(
-            lambda i: mix(images, None, tf.stack([i, i]))[0],
-            num_parallel_calls=4,
-        )
-        first, second = (np.stack(list(dataset)) for _ in range(2))
-        self.assertAllEqual(first, second)
-        self.assertLen({x.tobytes() for x in first}, 40)
 
 
 class AugmentationTest(TestCase):

@@ -1,14 +1,10 @@
-"""Tests of `image_folder` and `load` of `keras_sat.data`."""
+"""Tests of the batches of a dataset: their order, images and labels."""
 
 import contextlib
-import pathlib
-import tempfile
-from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from absl.testing import parameterized
 from PIL import Image
 from tensorflow.python.data.experimental.ops import distribute
@@ -17,44 +13,15 @@ import keras_sat
 from keras_sat import data
 from keras_sat.preprocessing import evaluation_view
 from tests import photographs
-from tests.data.small_datasets_test import collect
-from tests.data.small_datasets_test import without
+from tests.data.folders import GrayFolder
+from tests.data.folders import Temporary
+from tests.data.folders import collect
 from tests.test_case import FIXTURES
-from tests.test_case import TestCase
 
 REFERENCE = FIXTURES / "eval_preprocessing.npz"
-STEP = 10
 
 
-class Temporary(TestCase):
-    def folder(self):
-        """A new folder that goes with the test."""
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        return pathlib.Path(folder.name)
-
-
-class ImageFolderTest(Temporary):
-    def setUp(self):
-        super().setUp()
-        self.root = self.folder()
-        # One gray level each, by which an image is recognized.
-        for i in range(24):
-            self.write(f"{'ab'[i % 2]}/{i:02}.png", photographs.gray(STEP * i))
-
-    def write(self, name, image, file_format="PNG", **options):
-        path = self.root / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(photographs.encoded(image, file_format, **options))
-
-    def dataset(self, **options):
-        options = {"batch_size": 4, "image_size": 8} | options
-        return data.image_folder(self.root, **options)
-
-    def numbers(self, dataset):
-        """The numbers of the images in their order."""
-        return [int(image[0, 0, 0]) // STEP for image in collect(dataset)[0]]
-
+class ImageFolderTest(GrayFolder):
     def test_evaluation_gives_every_image_once_with_its_label(self):
         dataset = self.dataset(batch_size=5)
         expected = [*range(0, 24, 2), *range(1, 24, 2)]
@@ -127,41 +94,6 @@ class ImageFolderTest(Temporary):
             seen += [image.tobytes() for image in collect(dataset)[0]]
         self.assertLen(set(seen), 24)
 
-    def damaged(self, kind):
-        """The bytes of what is not an image although its name says so."""
-        whole = photographs.encoded(photographs.photograph(0, 60, 80))
-        header = bytearray(whole)
-        header[150:400] = bytes(250)
-        return {
-            "zero": b"",
-            "text": b"not an image",
-            "truncated": whole[: len(whole) // 2],
-            "header": bytes(header),
-        }[kind]
-
-    @parameterized.product(
-        kind=["zero", "text", "truncated", "header"], training=[False, True]
-    )
-    def test_a_corrupt_image_is_named_or_skipped_and_counted(
-        self, kind, training
-    ):
-        path = self.root / "a" / f"{kind}.jpg"
-        path.write_bytes(self.damaged(kind))
-        with self.assertRaisesRegex(
-            tf.errors.InvalidArgumentError, f"Cannot decode.*{path}"
-        ):
-            collect(self.dataset(training=training))
-        dataset = self.dataset(training=training, corrupt="skip", batch_size=1)
-        self.assertCountEqual(self.numbers(dataset), range(24))
-        self.assertEqual(dataset.corrupt_images, {str(path)})
-
-    def test_an_epoch_with_nothing_but_corrupt_images_is_empty(self):
-        for path in self.root.glob("*/*.png"):
-            path.write_bytes(b"")
-        dataset = self.dataset(corrupt="skip")
-        self.assertEmpty(list(dataset))
-        self.assertLen(dataset.corrupt_images, 24)
-
     def test_all_formats_and_color_modes_give_the_same_colors(self):
         for path in self.root.glob("*/*.png"):
             path.unlink()
@@ -216,199 +148,6 @@ class ImageFolderTest(Temporary):
         difference = np.abs(image - expected).mean()
         self.assertBetween(difference, error / 2, error)
 
-    def test_photographs_train(self):
-        folder = photographs.write_folder(self.folder())
-        dataset = data.image_folder(
-            folder, training=True, batch_size=8, image_size=8
-        )
-        model, *_ = self.tiny_classifier()
-        model = keras_sat.SATModel(model)
-        history = model.fit(dataset, epochs=2, verbose=0).history
-        self.assertAllInRange(history["loss"], 0.0, 10.0)
-        found = model.evaluate(
-            data.image_folder(folder, image_size=8), verbose=0, return_dict=True
-        )
-        self.assertBetween(found["clean_accuracy"], 0.0, 1.0)
-
-    def test_a_file_gives_the_order_of_the_classes(self):
-        names = self.folder() / "classes.txt"
-        names.write_text("b\na\n")
-        dataset = self.dataset(class_names=names)
-        self.assertEqual(dataset.class_names, ("b", "a"))
-        numbers, labels = self.numbers(dataset), collect(dataset)[1]
-        self.assertAllEqual(labels, [1 - number % 2 for number in numbers])
-
-    def test_folders_that_are_wrong_are_refused(self):
-        with self.assertRaisesRegex(ValueError, "`directory`.*exist.*nowhere"):
-            data.image_folder("nowhere")
-        names = self.folder() / "classes.txt"
-        names.write_text("a\nc\n")
-        for given in (["a", "c"], names):
-            with self.assertRaisesRegex(
-                ValueError, r"sub-folder: \['c'\].*a name: \['b'\]"
-            ):
-                self.dataset(class_names=given)
-        with self.assertRaisesRegex(ValueError, "`class_names`.*no.txt"):
-            self.dataset(class_names="no.txt")
-        (self.root / "empty").mkdir()
-        with self.assertRaisesRegex(ValueError, "every sub-folder.*empty"):
-            self.dataset()
-        one = self.folder()
-        (one / "only").mkdir()
-        with self.assertRaisesRegex(ValueError, "2 or more classes.*only"):
-            data.image_folder(one)
-
-    @parameterized.parameters(
-        (ValueError, "`batch_size`.*at least 1.*=0", {"batch_size": 0}),
-        (TypeError, "`image_size`.*integer.*=8.5", {"image_size": 8.5}),
-        (ValueError, "`seed`.*at least 0.*=-1", {"seed": -1}),
-        (ValueError, "`corrupt`.*error.*skip.*=1", {"corrupt": 1}),
-        (ValueError, "`resizing`.*bicubic.*='x'", {"resizing": "x"}),
-        (TypeError, "`augmentation`.*='flip'", {"augmentation": "flip"}),
-        (
-            ValueError,
-            "`batch_size`.*at most 24.*=25",
-            {"batch_size": 25, "training": True},
-        ),
-    )
-    def test_bad_arguments_are_refused(self, error, message, options):
-        with self.assertRaisesRegex(error, message):
-            self.dataset(**options)
-
-
-class LoadTest(Temporary):
-    def test_a_set_in_the_layout_of_imagenet_is_read_and_trained_on(self):
-        root = self.folder()
-        photographs.prepare_imagenet_layout(root)
-        test_ds = data.load(
-            "imagenet_layout", "validation", data_dir=root, image_size=8
-        )
-        images, labels = collect(test_ds)
-        self.assertEqual(test_ds.class_names, ("temple", "flower"))
-        self.assertEqual(images.shape, (12, 8, 8, 3))
-        self.assertAllEqual(np.bincount(labels), [6, 6])
-        self.check_pixels(root, images)
-
-        runs = []
-        for seed in (1, 1, 2):
-            train_ds = data.load(
-                "imagenet_layout",
-                "train",
-                data_dir=root,
-                training=True,
-                batch_size=12,
-                image_size=8,
-                seed=seed,
-            )
-            runs.append([collect(train_ds)[0] for _ in range(2)])
-        self.assertAllEqual(runs[0], runs[1])
-        self.assertNotAllEqual(runs[0][0], runs[0][1])
-        self.assertNotAllEqual(runs[0][0], runs[2][0])
-        self.assertLen(runs[0][0], 36)
-
-        model = keras_sat.SATModel(self.tiny_classifier()[0])
-        model.fit(train_ds, validation_data=test_ds, verbose=0)
-        self.assertTrue(np.isfinite(model.history.history["val_loss"][0]))
-
-    def check_pixels(self, root, images):
-        """That images are those that tfds decodes, but for the resize."""
-        builder = photographs.ImagenetLayout(data_dir=root)
-        expected = [
-            evaluation_view.center_crop_and_resize(example["image"], 8, 8)
-            for example in builder.as_dataset(split="validation")
-        ]
-        difference = np.abs(images - np.stack(expected))
-        self.assertLess(np.percentile(difference, 90), 2.0)
-
-    def test_a_corrupt_record_is_named_or_skipped(self):
-        root = self.folder()
-        broken = photographs.encoded(photographs.photograph(0, 60, 80))[:400]
-        real = photographs.encoded
-
-        def encode(image, **options):
-            # The image that is 57 pixels high.
-            return broken if image.height == 57 else real(image, **options)
-
-        with mock.patch.object(photographs, "encoded", encode):
-            photographs.prepare_imagenet_layout(root)
-        options = {"data_dir": root, "image_size": 8}
-        dataset = data.load("imagenet_layout", "train", **options)
-        with self.assertRaisesRegex(
-            tf.errors.InvalidArgumentError, "imagenet_layout-train.tfrecord"
-        ):
-            collect(dataset)
-        dataset = data.load(
-            "imagenet_layout", "train", corrupt="skip", **options
-        )
-        self.assertLen(collect(dataset)[0], 35)
-        self.assertLen(dataset.corrupt_images, 1)
-
-    @parameterized.product(
-        name=["cifar100", "imagenet2012", "imagenette"], training=[False, True]
-    )
-    def test_any_set_for_classification_is_known(self, name, training):
-        with tfds.testing.mock_data(num_examples=6):
-            dataset = data.load(
-                name, "train", batch_size=3, image_size=8, training=training
-            )
-            images, labels = collect(dataset)
-        self.assertEqual(images.dtype, np.uint8)
-        self.assertEqual(images.shape, (6, 8, 8, 3))
-        self.assertAllInRange(labels, 0, dataset.num_classes - 1)
-        self.assertGreater(len(set(labels)), 1)
-
-    def test_padding_shifts_images_of_the_size_and_keeps_their_pixels(self):
-        with tfds.testing.mock_data(num_examples=8):
-            plain = data.load("cifar10", "test", image_size=24)
-            shifted = data.load(
-                "cifar10",
-                "test",
-                training=True,
-                batch_size=8,
-                image_size=32,
-                augmentation=data.Augmentation(padding=4, flip=False),
-            )
-            images, _ = collect(shifted)
-            self.assertEqual(collect(plain)[0].shape, (8, 24, 24, 3))
-            originals = tfds.load("cifar10", split="test").as_numpy_iterator()
-        padded = [
-            np.pad(example["image"], ((4, 4), (4, 4), (0, 0)))
-            for example in originals
-        ]
-        for image in images:
-            matches = [
-                (y, x)
-                for source in padded
-                for y in range(9)
-                for x in range(9)
-                if np.array_equal(source[y : y + 32, x : x + 32], image)
-            ]
-            self.assertLen(matches, 1)
-
-    @parameterized.parameters(
-        ("nonesuch", "train", "`name`.*'cifar10'.*'imagenette'.*nonesuch"),
-        ("coco", "train", "`name`.*one image and one class.*'coco'.*objects"),
-        ("cifar100", "train", "`data_dir`.*'cifar100'.*download_and_prepare"),
-        ("imagenet2012", "train", "`data_dir`.*ILSVRC2012_img_val.tar"),
-        ("imagenet_layout", "test", "`split`.*'train', 'validation'.*'test'"),
-        ("imagenet_layout", "train[:x]", "`split`.*part of one.*'train.:x"),
-    )
-    def test_what_is_missing_is_explained(self, name, split, message):
-        root = self.folder()
-        if name == "imagenet_layout":
-            photographs.prepare_imagenet_layout(root)
-        with self.assertRaisesRegex(ValueError, message):
-            data.load(name, split, data_dir=root)
-
-    def test_a_wrong_folder_or_a_missing_package_is_explained(self):
-        with self.assertRaisesRegex(ValueError, "`data_dir`.*existing.*nowh"):
-            data.load("cifar100", "train", data_dir="nowhere")
-        with self.assertRaisesRegex(TypeError, "`name` must be a str.*=3"):
-            data.load(3, "train")
-        with without("tensorflow_datasets"):
-            with self.assertRaisesRegex(ImportError, r"keras_sat\[data\]"):
-                data.load("cifar100", "train")
-
 
 class KerasTest(Temporary):
     def test_a_callback_keeps_the_epoch_of_the_data_with_that_of_fit(self):
@@ -442,7 +181,7 @@ class KerasTest(Temporary):
         self.use_deterministic_ops()
 
         def train(directory, stop=None):
-            """The weights after three epochs, or until a kill at a step."""
+            """Returns the weights after three epochs, or a kill at a step."""
             keras.utils.set_random_seed(0)
             dataset = data.image_folder(
                 folder, training=True, batch_size=4, image_size=8

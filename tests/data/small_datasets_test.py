@@ -1,7 +1,4 @@
-"""Tests of `keras_sat.data`."""
-
-import builtins
-from unittest import mock
+"""Tests of the small datasets; CIFAR-10 is replaced by made-up images."""
 
 import keras
 import numpy as np
@@ -11,25 +8,9 @@ from absl.testing import parameterized
 from sklearn.datasets import load_digits
 
 from keras_sat import data
+from tests.data.folders import collect
+from tests.data.folders import without
 from tests.test_case import TestCase
-
-
-def collect(dataset):
-    """All images and all labels of a dataset, in its order."""
-    images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
-    return np.concatenate(images), np.concatenate(labels)
-
-
-def without(package):
-    """Lets imports of a package fail as if it were not installed."""
-    real_import = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.split(".")[0] == package:
-            raise ImportError(f"No module named {package!r}", name=package)
-        return real_import(name, *args, **kwargs)
-
-    return mock.patch.object(builtins, "__import__", refuse)
 
 
 class DigitsTest(TestCase):
@@ -112,22 +93,24 @@ class DigitsTest(TestCase):
 
 class CIFAR10Test(TestCase):
     def load(self, seed=0, **kwargs):
-        """The datasets, with 40 made-up images in each half."""
+        """Returns the datasets, with 40 made-up images in each half."""
 
         def images(builder, *args, **kwargs):
             generator = np.random.default_rng(0)
             pixels = generator.integers(1, 256, (40, 32, 32, 3), np.uint8)
-            labels = np.arange(40) % 10
-            return tf.data.Dataset.from_tensor_slices(
-                {"image": pixels, "label": labels}
-            )
+            examples = {
+                "tfds_id": [f"cifar10__{i}" for i in range(40)],
+                "image": [tf.io.encode_png(image) for image in pixels],
+                "label": np.arange(40) % 10,
+            }
+            return tf.data.Dataset.from_tensor_slices(examples)
 
         keras.utils.set_random_seed(seed)
         with tfds.testing.mock_data(as_dataset_fn=images):
             return data.cifar10(batch_size=16, **kwargs)
 
     def find_crops(self, augmented, original):
-        """For each image, the offsets and flip that make it, or `None`."""
+        """Returns the offsets and the flip that make each image, or `None`."""
         crops = []
         for image in augmented:
             matches = []

@@ -1,4 +1,4 @@
-"""What an evaluation knows of a classifier."""
+"""Classifiers under evaluation: their range, logits and refusals."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What must be the same for an evaluation to be continued."""
+"""Headers: they tell one evaluation from another, and not run from run."""
 
 import json
 

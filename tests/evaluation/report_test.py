@@ -11,11 +11,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from keras_sat import files
-from keras_sat.attacks import PGD
-from keras_sat.attacks import Square
 from keras_sat.evaluation.report import RobustnessReport
-from keras_sat.evaluation.report import attack_name
-from keras_sat.evaluation.report import distinct_labels
 from tests.evaluation.sample_reports import LABELS
 from tests.evaluation.sample_reports import OUTCOMES
 from tests.evaluation.sample_reports import examples
@@ -90,7 +86,7 @@ class SavingTest(TestCase):
         self.folder = pathlib.Path(self.get_temp_dir()) / "a" / "b"
 
     def names(self):
-        """What is in the folder, without the hash in the examples' name."""
+        """Returns the names of the files, without the hash in the examples'."""
         names = os.listdir(self.folder)
         return {"npz" if name.endswith(".npz") else name for name in names}
 
@@ -238,14 +234,3 @@ class LoadingTest(TestCase):
         self.assert_refused("no file report.json")
         self.folder.write_text("a file")
         self.assert_refused("a file")
-
-
-class LabelsTest(TestCase):
-    def test_repeated_labels_are_numbered(self):
-        attacks = [PGD(), Square(), PGD()]
-        labels = distinct_labels([*attacks, PGD(steps=3)])
-        self.assertEqual(labels, ["PGD-10", "Square", "PGD-10 #2", "PGD-3"])
-        self.assertEqual(
-            [attack_name(label) for label in labels],
-            ["PGD-10", "Square", "PGD-10", "PGD-3"],
-        )

@@ -18,18 +18,18 @@ QUICK = (APGD(steps=5), FAB(steps=5), Square(queries=30))
 
 
 def evaluate(model, dataset, attacks=QUICK, **options):
-    """`evaluate_robustness` without what takes long."""
+    """Calls `evaluate_robustness` without what takes long."""
     options = {"verbose": 0, "diagnose": False, "epsilon": EPSILON} | options
     return evaluate_robustness(model, dataset, attacks, **options)
 
 
 def start(*arguments):
-    """A process that evaluates; see `tests/programs/evaluate.py`."""
+    """Starts a process that evaluates; see `tests/programs/evaluate.py`."""
     return processes.start("evaluate", *arguments)
 
 
 def finish(process):
-    """What the process printed at its end."""
+    """Returns what the process printed at its end."""
     output, _ = processes.finish(process, seconds=300)
     return json.loads(output.splitlines()[-1])
 
@@ -43,7 +43,7 @@ class ResumedTestCase(TestCase):
         self.problem = problems.Linear(3)
 
     def run_with_state(self, **options):
-        """The report of an evaluation that continues from its journal."""
+        """Returns the report of an evaluation that has a journal."""
         data = self.problem.images, self.problem.labels
         options = {"batch_size": 16, "state_path": self.path} | options
         return evaluate(
@@ -51,5 +51,5 @@ class ResumedTestCase(TestCase):
         )
 
     def lines(self):
-        """The lines of the journal."""
+        """Returns the lines of the journal."""
         return pathlib.Path(self.path).read_bytes().splitlines(keepends=True)

@@ -5,14 +5,14 @@ import tensorflow as tf
 
 from keras_sat.attacks import APGD
 from keras_sat.attacks.compiled import compiled
-from keras_sat.evaluation import diagnostics
+from keras_sat.evaluation.experiment_findings import find_warnings
 from keras_sat.evaluation.experiments import Experiments
 from keras_sat.predictions.inference import inference
 from tests.attacks import problems
 
 
 def survivors(model, images, labels, attack):
-    """Which images are classified right and withstand the attack."""
+    """Returns which images are classified right and withstand an attack."""
     predict = inference(model)
     adversarial = compiled(attack, predict)(images, labels, (0, 1))
     return np.all(
@@ -21,7 +21,7 @@ def survivors(model, images, labels, attack):
 
 
 def experiments(model, images, labels, attack, **changes):
-    """What an evaluation by one attack gives to the diagnostics."""
+    """Returns the `Experiments` after an evaluation by one attack."""
     return Experiments(
         **{
             "predict": inference(model),
@@ -38,13 +38,19 @@ def experiments(model, images, labels, attack, **changes):
 
 
 def linear(epsilon=0.05):
-    """A linear model with images, and an attack that breaks some."""
+    """Returns a linear model with images, and an attack that breaks some."""
     problem = problems.Linear(5)
     attack = APGD(epsilon=epsilon, steps=10)
     return problem.model, problem.images, problem.labels, attack
 
 
 def found(case):
-    """From the name of each warning to what was observed."""
-    warnings = diagnostics.find_warnings(case, case.accuracy_by_steps())
+    """Returns a dict from the name of each warning to what was observed."""
+    warnings = find_warnings(case, case.accuracy_by_steps())
     return {warning.name: warning.found for warning in warnings}
+
+
+@tf.custom_gradient
+def quantised(x):
+    """Few levels, with a gradient of 0."""
+    return tf.round(8 * x) / 8, tf.zeros_like

@@ -115,7 +115,7 @@ class WorstCaseTest(TestCase):
                 (problem.images, problem.labels), 16, evaluated
             )
             search = WorstCaseSearch(evaluated, attacks, 0, journal)
-            cases = search.of(
+            cases = search.worst_cases(
                 dataset.batches,
                 lambda case: counts.update([case.batch.index]),
                 **options,

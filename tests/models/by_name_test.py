@@ -1,14 +1,8 @@
 """Tests of `keras_sat.models.get`."""
 
-import contextlib
-
-import keras
-import numpy as np
 from absl.testing import parameterized
 
 import keras_sat
-from keras_sat import data
-from keras_sat import models
 from tests.test_case import TestCase
 
 OPTIONS = {"num_classes": 4, "input_shape": (32, 32, 3)}
@@ -53,41 +47,3 @@ class NamedTest(TestCase):
     def test_an_unknown_depth_is_refused_by_the_builder(self):
         with self.assertRaisesRegex(ValueError, "`depth` must be one of"):
             keras_sat.models.get("resnet51")
-
-
-class ImageFormatTest(TestCase):
-    """Keras's setting for images says nothing about these networks."""
-
-    @contextlib.contextmanager
-    def channels_first(self):
-        keras.config.set_image_data_format("channels_first")
-        try:
-            yield
-        finally:
-            keras.config.set_image_data_format("channels_last")
-
-    @parameterized.parameters(
-        ("resnet18", {"stem": "small"}),
-        ("resnext50", {}),
-        ("wide_resnet10_1", {}),
-        ("efficientnet_b0", {}),
-    )
-    def test_networks_are_built_channels_last(self, name, options):
-        options |= {"num_classes": 5, "input_shape": (16, 24, 3)}
-        expected = models.get(name, **options).get_config()
-        with self.channels_first():
-            found = models.get(name, **options)
-            smooth = models.convert_activations(found, "gelu")
-        self.assertEqual(found.get_config(), expected)
-        self.assertEqual(smooth.output_shape, (None, 5))
-
-    def test_images_are_augmented_channels_last(self):
-        image = np.random.default_rng(0).uniform(0, 255, (8, 12, 3))
-        image = image.astype("float32")
-        augmentation = data.Augmentation(erasing=1.0, randaugment=2)
-        expected = augmentation.color_function()
-        with self.channels_first():
-            function = augmentation.color_function()
-            found = [function(image, (i, 1)) for i in range(12)]
-        for i, changed in enumerate(found):
-            self.assertAllEqual(changed, expected(image, (i, 1)))

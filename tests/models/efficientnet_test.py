@@ -1,3 +1,5 @@
+"""Tests of EfficientNet against the official code."""
+
 import functools
 import json
 
@@ -26,18 +28,18 @@ SHORTCUTS = (2, 4, 6, 7, 9, 10, 12, 13, 14)
 
 @functools.cache
 def b0():
-    """The smallest variant. Not to be changed."""
+    """Returns the smallest variant. Tests share it and must not change it."""
     return models.efficientnet("b0", "mish", 1000, (32, 32, 3))
 
 
 @functools.cache
 def tiny():
-    """The model of the fixtures. Not to be changed."""
+    """Returns the model of the fixtures. Tests must not change it."""
     return reference.tiny_efficientnet()
 
 
 def count_of(variant):
-    """The entry of a variant in the list of parameter counts."""
+    """Returns the entry of a variant in the list of parameter counts."""
     names = (f"efficientnet-{variant}", f"efficientnet-b{variant.upper()}")
     (name,) = (name for name in names if name in COUNTS)
     return COUNTS[name]

@@ -222,7 +222,7 @@ LARGE_KERAS_HUB = (
 
 
 def operations(model, size):
-    """How often each operation is in the graph that TensorFlow runs."""
+    """Counts the operations in the graph that TensorFlow runs."""
     function = tf.function(lambda x: model(x, training=False))
     spec = tf.TensorSpec((1, size, size, 3))
     graph = function.get_concrete_function(spec).graph.as_graph_def()
@@ -234,7 +234,7 @@ def operations(model, size):
 
 class FamilyTest(TestCase):
     def check(self, model, size):
-        """A smooth twin on the same weights, which is returned."""
+        """Checks and returns a smooth twin on the same weights."""
         before = operations(model, size)
         found = [name for _, name in activation_sites(model)]
         lines = []

@@ -1,3 +1,5 @@
+"""Tests of the loading of official checkpoints."""
+
 import pathlib
 import re
 import shutil
@@ -19,7 +21,7 @@ EFFICIENTNET = "efficientnet-b0-w025-nc10"
 
 
 def stored(name):
-    """The variables of a checkpoint."""
+    """Returns the variables of a checkpoint."""
     reader = tf.train.load_checkpoint(str(reference.checkpoint(name)))
     names = reader.get_variable_to_shape_map()
     return {name: reader.get_tensor(name) for name in names}
@@ -61,7 +63,7 @@ class LoadOfficialCheckpointTest(TestCase):
         )
 
     def write(self, variables):
-        """A checkpoint with these variables."""
+        """Writes a checkpoint with these variables."""
         prefix = f"{self.get_temp_dir()}/model.ckpt"
         names = sorted(variables)
         tf.raw_ops.SaveV2(

@@ -9,7 +9,7 @@ from tests.test_case import FIXTURES
 
 
 def arrays(name):
-    """The arrays of `name.npz`, and its images in [0, 1]."""
+    """Returns the arrays of `name.npz`, with its images in [0, 1]."""
     with np.load(FIXTURES / f"{name}.npz") as file:
         fixture = dict(file)
     if "images_uint8" in fixture:
@@ -18,12 +18,12 @@ def arrays(name):
 
 
 def checkpoint(name):
-    """The prefix of a checkpoint's files."""
+    """Returns the prefix of the files of a checkpoint."""
     return FIXTURES / "ckpt" / name / "model.ckpt"
 
 
 def tiny_resnet(activation="silu", weights="resnet-tiny-silu", **options):
-    """The reduced ResNet of the fixtures, fed like the official one."""
+    """Builds the reduced ResNet of the fixtures, with the official weights."""
     model = models.residual_network(
         (1, 2, 1, 1),
         (4, 8, 16, 32),
@@ -38,14 +38,14 @@ def tiny_resnet(activation="silu", weights="resnet-tiny-silu", **options):
 
 
 def tiny_resnext():
-    """The reduced ResNeXt of the fixtures, fed like the official one."""
+    """Builds the reduced ResNeXt of the fixtures, with the official weights."""
     return tiny_resnet(
         weights="resnext-tiny-silu", cardinality=4, group_width=32
     )
 
 
 def tiny_efficientnet():
-    """The reduced EfficientNet of the fixtures."""
+    """Builds the reduced EfficientNet of the fixtures."""
     model = models.scaled_efficientnet(
         0.25,
         num_classes=10,
@@ -59,7 +59,7 @@ def tiny_efficientnet():
 
 
 def input_gradient(model, images, labels):
-    """Logits, and the gradient of the sum of the cross-entropies."""
+    """Returns logits, and the gradient of the sum of the cross-entropies."""
     images = tf.convert_to_tensor(images)
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -69,7 +69,7 @@ def input_gradient(model, images, labels):
 
 
 def train_mode(model, images, labels):
-    """One pass with batch statistics, which are put into the averages.
+    """Runs one pass in training mode, which updates the moving averages.
 
     Returns:
         Logits, loss with label smoothing 0.1, and the gradients of the loss:
@@ -90,13 +90,13 @@ def train_mode(model, images, labels):
 
 
 def relative_error(value, expected):
-    """Euclidean norm of the difference over that of what is expected."""
+    """Returns the norm of the difference, relative to the expected array."""
     error = np.linalg.norm(np.ravel(value) - np.ravel(expected))
     return error / np.linalg.norm(np.ravel(expected))
 
 
 def save_and_load(model, folder):
-    """What comes back from a file in the folder."""
+    """Saves a model in a folder and loads it again."""
     path = f"{folder}/model.keras"
     model.save(path)
     return keras.saving.load_model(path)

@@ -1,3 +1,5 @@
+"""Tests of ResNet and ResNeXt against the official code."""
+
 import functools
 import json
 from unittest import mock
@@ -39,7 +41,7 @@ FORWARD = {
 
 
 def tiny(fixture):
-    """The model that made the fixture of this name."""
+    """Builds the model that the fixture of this name was made with."""
     if fixture.startswith("resnext"):
         return reference.tiny_resnext()
     activation = FORWARD[fixture]
@@ -50,7 +52,7 @@ def tiny(fixture):
 
 @functools.cache
 def small_resnext():
-    """All kinds of layers, few of them. Not to be changed."""
+    """Returns a small network with all kinds of layers; tests share it."""
     return models.residual_network(
         (1, 3),
         (64, 128),
@@ -63,7 +65,7 @@ def small_resnext():
 
 
 def listed(name):
-    """A model of the list of parameter counts."""
+    """Builds a model of the list of parameter counts."""
     count = COUNTS[name]
     common = (count["depth"], count["activation"], 1000, (32, 32, 3))
     if count["group"] == 1:

@@ -1,3 +1,5 @@
+"""Tests of wide residual networks."""
+
 import keras
 import numpy as np
 import pytest

@@ -12,7 +12,6 @@ import keras_sat
 from keras_sat.predictions.batch_statistics import normalizations
 from keras_sat.predictions.batch_statistics import of_the_batch
 from keras_sat.predictions.inference import inference
-from keras_sat.training.fingerprint import training_settings
 from tests.processes import finish
 from tests.processes import start
 from tests.test_case import TestCase
@@ -326,8 +325,8 @@ class AttackStatisticsTest(TestCase):
         other.build_optimizer()
         differing = [
             name
-            for name, value in training_settings(other).items()
-            if value != training_settings(loaded)[name]
+            for name, value in other.fingerprint().items()
+            if value != loaded.fingerprint()[name]
         ]
         self.assertEqual(differing, ["attack_statistics"])
 

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import keras_sat
+from keras_sat import checks
 from keras_sat.attacks import PGD
-from keras_sat.checks import classifiers
 from keras_sat.predictions.inference import checked_inference
 from keras_sat.predictions.inference import inference
 from keras_sat.predictions.inference import input_gradient
@@ -46,7 +46,7 @@ class InferenceTest(TestCase):
         predict = checked_inference(model)
         images = tf.zeros((2, 3))
         with mock.patch.object(
-            classifiers, "outputs", wraps=classifiers.outputs
+            checks, "not_probabilities", wraps=checks.not_probabilities
         ) as check:
             for _ in range(3):
                 predict(images)

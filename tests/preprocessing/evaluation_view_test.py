@@ -1,10 +1,12 @@
-"""Tests of `keras_sat.preprocessing`."""
+"""Tests of the images that an evaluation sees."""
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from keras_sat.preprocessing import decoding
 from keras_sat.preprocessing import evaluation_view
+from keras_sat.preprocessing import resizing
 from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 
@@ -12,7 +14,7 @@ from tests.test_case import TestCase
 REFERENCE = FIXTURES / "eval_preprocessing.npz"
 
 
-class PreprocessingTest(TestCase):
+class EvaluationViewTest(TestCase):
     @parameterized.parameters(224, 240)
     def test_images_are_those_of_the_official_evaluation(self, size):
         with np.load(REFERENCE) as reference:
@@ -23,7 +25,7 @@ class PreprocessingTest(TestCase):
                 for kind in ("every_4th", "last_columns")
             )
         crop = evaluation_view.decode_center(contents, size, size)
-        image = evaluation_view.resize(crop, size, size)
+        image = resizing.resize(crop, size, size)
         self.assertAllClose(image[::4, ::4], part, rtol=0, atol=1e-3)
         # The colors there depend on how much of the file is decoded.
         self.assertAllClose(image[:, -2:], end, rtol=0, atol=1e-3)
@@ -80,10 +82,10 @@ class PreprocessingTest(TestCase):
     def test_a_decoded_image_has_the_same_centre_but_for_its_border(self):
         with np.load(REFERENCE) as reference:
             contents = reference["jpeg_bytes"].tobytes()
-        image = evaluation_view.decode(contents)
+        image = decoding.decode(contents)
         whole = evaluation_view.center_crop_and_resize(image, 240, 240)
         crop = evaluation_view.decode_center(contents, 240, 240)
-        part = evaluation_view.resize(crop, 240, 240)
+        part = resizing.resize(crop, 240, 240)
         self.assertAllClose(whole[:, :-2], part[:, :-2], rtol=0, atol=1e-3)
         self.assertGreater(np.abs(whole[:, -2:] - part[:, -2:]).max(), 1)
 
@@ -106,23 +108,3 @@ class PreprocessingTest(TestCase):
         image = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
         same = evaluation_view.center_crop_and_resize(image, 9, 12, padding=0)
         self.assertAllEqual(same, image)
-
-    @parameterized.named_parameters(
-        ("jpeg", tf.io.encode_jpeg, 3),
-        ("gray_jpeg", tf.io.encode_jpeg, 1),
-        ("png", tf.io.encode_png, 3),
-        ("png_with_alpha", tf.io.encode_png, 4),
-        ("gray_png", tf.io.encode_png, 1),
-    )
-    def test_every_format_gives_colors_of_the_size(self, encode, channels):
-        image = np.full((30, 50, channels), 100, np.uint8)
-        contents = encode(image)
-        self.assertTrue(evaluation_view.has_known_format(contents))
-        result = evaluation_view.evaluation_image(contents, 8, 16)
-        self.assertEqual(result.shape, (8, 16, 3))
-        self.assertAllClose(result, np.full((8, 16, 3), 100), atol=1)
-
-    def test_other_bytes_are_no_image(self):
-        contents = tf.constant([b"", b"B", b"<svg>", b"GIF8", b"RIFF1234"])
-        known = evaluation_view.has_known_format(contents)
-        self.assertAllEqual(known, [False, False, False, True, True])

@@ -1,4 +1,4 @@
-"""Tests of `keras_sat.headers`: sizes without decoding."""
+"""Tests of the sizes of images, read without decoding."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ HEIGHT, WIDTH = 37, 301
 
 
 def encoded(format, frames=1, **options):
-    """A file of noise."""
+    """Returns an encoded image of noise."""
     generator = np.random.default_rng(0)
     images = [
         Image.fromarray(
@@ -69,7 +69,7 @@ class HeadersTest(TestCase):
     def test_a_gif_of_very_many_parts_is_too_large(self):
         contents = encoded("GIF")
         start = contents.index(b",\0\0\0\0")
-        comment = b"!\xfe" + b"\1a" * (image_headers.GIF_PARTS + 10) + b"\0"
+        comment = b"!\xfe" + b"\1a" * (image_headers.MAX_GIF_PARTS + 10) + b"\0"
         contents = contents[:start] + comment + contents[start:]
         self.assertEqual(num_pixels(contents), tf.int64.max)
 

@@ -1,4 +1,4 @@
-"""Trains averages on two logical CPU devices, and says what is left: a test."""
+"""Trains averages on two logical CPU devices: run by tests."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import keras_sat
 
 
 def build():
-    """A model with statistics, noise and averages, and the batches for it."""
+    """Returns a model with statistics, noise and averages."""
     x = keras.Input((8, 8, 3))
     h = keras.layers.BatchNormalization(momentum=0.9)(x)
     h = keras.layers.GlobalAveragePooling2D()(h)
@@ -26,14 +26,14 @@ def build():
 
 
 def data():
-    """Two batches of noise."""
+    """Returns two batches of noise."""
     images = np.random.default_rng(0).uniform(size=(16, 8, 8, 3))
     parts = images.astype("float32"), np.arange(16) % 5
     return tf.data.Dataset.from_tensor_slices(parts).batch(8)
 
 
 def restored(model):
-    """The losses of validation, and that of what early stopping restores."""
+    """Returns the losses of validation, and of what is restored at the end."""
     callbacks = [
         keras.callbacks.LearningRateScheduler(lambda i: -3.0 if i else 0.01),
         keras.callbacks.EarlyStopping(restore_best_weights=True, patience=1),
@@ -50,7 +50,7 @@ def restored(model):
 
 
 def loaded(model):
-    """Whether what is loaded trains on like what was saved."""
+    """Returns whether loaded models train on like the one that was saved."""
     others = [build()]
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "a.weights.h5")

@@ -1,4 +1,4 @@
-"""Trains on some logical CPU devices, and saves what comes out: run by tests.
+"""Trains on some logical CPU devices, and saves the results: run by tests.
 
 All in one process with one strategy: several would collide.
 """
@@ -32,7 +32,7 @@ class FromASide(keras_sat.PGD):
 
 
 def network(normalized=True, synchronized=True):
-    """A small network, always the same."""
+    """Returns a small network, always the same."""
     keras.utils.set_random_seed(0)
     x = keras.Input((8, 8, 3))
     h = keras.layers.Conv2D(4, 3, activation="silu")(x)
@@ -46,7 +46,7 @@ def network(normalized=True, synchronized=True):
 
 
 def data(batches, batch_size=8, rest=0, drop_remainder=False):
-    """Batches of noise; with a smaller last one, if asked for."""
+    """Returns batches of noise, the last one smaller if there is a rest."""
     count = batches * batch_size + rest
     generator = np.random.default_rng(0)
     images = generator.uniform(size=(count, 8, 8, 3)).astype("float32")
@@ -56,7 +56,7 @@ def data(batches, batch_size=8, rest=0, drop_remainder=False):
 
 
 def train(objective, jit_compile, normalized=True, **options):
-    """Weights and logs after five steps, and those of an evaluation."""
+    """Returns weights and logs of five steps, and logs of an evaluation."""
     model = keras_sat.SATModel(
         network(normalized),
         attack=FromASide(**dataclasses.asdict(WEAK)),
@@ -81,7 +81,7 @@ def train(objective, jit_compile, normalized=True, **options):
 
 
 def settings():
-    """Names, arguments and options of `train`: few of them on many devices."""
+    """Yields names, arguments and options of `train`, few on many devices."""
     objectives = keras_sat.AdversarialTraining(), keras_sat.TRADES(beta=2.0)
     for objective in objectives:
         for jit_compile in (False, True):
@@ -103,7 +103,7 @@ def settings():
 
 
 def finds():
-    """What only several replicas can get wrong."""
+    """Returns facts that only several replicas can get wrong."""
     return {
         "noise": noise(),
         "statistics": statistics(),
@@ -111,17 +111,18 @@ def finds():
         "mixed_precision": mixed_precision(),
         "rest": rest_in_training(),
         "refused": refusals(),
+        "late": late_batch(),
     }
 
 
 def replica_values(value):
-    """The values of a variable on each replica."""
+    """Returns the values of a variable on each replica."""
     local = tf.distribute.get_strategy().experimental_local_results
     return [np.asarray(v) for v in local(value)]
 
 
 def noise():
-    """Random starts of the first step on each replica, from three seeds."""
+    """Returns random starts on each replica, from three seeds."""
     images, labels = next(iter(data(1)))
     images = tf.zeros_like(images) + 0.5
     starts = []
@@ -133,7 +134,7 @@ def noise():
 
         def start(model=model):
             attack = WEAK.replace(random_start=True, step_size=1e-9)
-            seed = model._next_seed(model.seeds)
+            seed = model.next_seed(model.seeds)
             return attack(model.model, images, labels, seed)
 
         run = tf.function(lambda f=start: tf.distribute.get_strategy().run(f))
@@ -142,7 +143,7 @@ def noise():
 
 
 def statistics():
-    """Moving means on each replica, and on average over halves of a batch."""
+    """Returns moving means on each replica, and the mean over the halves."""
     inner = network(synchronized=False)
     model = keras_sat.SATModel(inner, attack=WEAK)
     conv = inner.layers[1]
@@ -158,7 +159,7 @@ def statistics():
 
 
 def infinity():
-    """Weights and loss scales around a step with an infinity in the end."""
+    """Compares weights and loss scales around a step with an infinity."""
     images, labels = next(iter(data(1)))
     weights = tf.constant([1.0] * 7 + [3e38])
     bad = tf.data.Dataset.from_tensors((images, labels, weights))
@@ -180,7 +181,7 @@ def infinity():
 
 
 def mixed_precision():
-    """The loss of the first and of the last epoch, in mixed precision."""
+    """Returns the first and the last loss of training in mixed precision."""
     keras.config.set_dtype_policy(FLAGS.policy)
     model = keras_sat.SATModel(network(), attack=WEAK)
     keras.config.set_dtype_policy("float32")
@@ -189,7 +190,7 @@ def mixed_precision():
 
 
 def rest_in_training():
-    """Whether a last batch of one image leaves all weights as they are."""
+    """Returns which weights are the same with a last batch of one image."""
     results = []
     for rest in (0, 1):
         model = keras_sat.SATModel(network(synchronized=False), attack=WEAK)
@@ -199,7 +200,7 @@ def rest_in_training():
 
 
 def message(function, *arguments, **options):
-    """What an error says."""
+    """Returns the message of an error."""
     try:
         function(*arguments, **options)
     except (ValueError, TypeError) as error:
@@ -208,16 +209,14 @@ def message(function, *arguments, **options):
 
 
 def refusals():
-    """The messages of errors."""
+    """Returns the messages of errors about options and sizes of batches."""
     model = keras_sat.SATModel(network())
     images, labels = next(iter(data(1)))
 
     def compiled(**options):
         model.compile(keras.optimizers.SGD(0.1, **options))
 
-    late = data(1).concatenate(data(1).map(lambda x, y: (x / 0.0, y)))
     return {
-        "late": message(keras_sat.SATModel(network()).fit, late, verbose=0),
         "accumulation": message(compiled, gradient_accumulation_steps=2),
         "overwriting": message(
             compiled, use_ema=True, ema_overwrite_frequency=2
@@ -229,8 +228,14 @@ def refusals():
     }
 
 
+def late_batch():
+    """Returns the message of the error about the second batch."""
+    late = data(1).concatenate(data(1).map(lambda x, y: (x / 0.0, y)))
+    return message(keras_sat.SATModel(network()).fit, late, verbose=0)
+
+
 def distributed():
-    """Losses of datasets that Keras, the strategy or a worker distributes."""
+    """Returns losses with data that Keras, or a strategy, distributes."""
     halves = data(2, batch_size=4)
     losses = []
     for dataset in (
@@ -245,13 +250,10 @@ def distributed():
 
 
 def outside():
-    """The messages of errors about what was not built in the scope."""
+    """Returns the messages about parts that were not built in the scope."""
     inner = network()
     metric = keras.metrics.SparseCategoricalAccuracy()
     optimizer = keras.optimizers.Adam(0.1)
-    single = tf.distribute.OneDeviceStrategy(names[0])
-    foreign = single.experimental_distribute_dataset(data(2))
-    images = data(2).map(lambda images, _: images)
     with strategy.scope():
         wrong_model = message(keras_sat.SATModel, inner)
         model = keras_sat.SATModel(network(), eval_attack=WEAK)
@@ -261,14 +263,27 @@ def outside():
         "SATModel": message(keras_sat.SATModel, later.model),
         "optimizer": message(model.compile, optimizer),
         "metrics": message(model.compile, metrics=[metric]),
-        "fit data": message(model.fit, foreign, verbose=0),
-        "evaluate data": message(model.evaluate, foreign, verbose=0),
-        "predict data": message(
-            model.predict, single.experimental_distribute_dataset(images)
-        ),
+    }
+    # Nothing is lost by an attempt.
+    model.fit(data(2), verbose=0)
+    return messages
+
+
+def of_another_strategy():
+    """Returns the messages about data and the scope of another strategy."""
+    single = tf.distribute.OneDeviceStrategy(names[0])
+    foreign = single.experimental_distribute_dataset(data(2))
+    images = data(2).map(lambda images, _: images)
+    foreign_images = single.experimental_distribute_dataset(images)
+    with strategy.scope():
+        model = keras_sat.SATModel(network(), eval_attack=WEAK)
+    in_data = {
+        "fit": message(model.fit, foreign, verbose=0),
+        "evaluate": message(model.evaluate, foreign, verbose=0),
+        "predict": message(model.predict, foreign_images),
     }
     with single.scope():
-        messages |= {
+        in_scope = {
             "fit": message(model.fit, data(2), verbose=0),
             "evaluate": message(model.evaluate, data(2), verbose=0),
             "predict": message(model.predict, images, verbose=0),
@@ -278,7 +293,10 @@ def outside():
         }
     # Nothing is lost by an attempt.
     model.fit(data(2), verbose=0)
-    return messages
+    return {
+        "data of another strategy": in_data,
+        "scope of another strategy": in_scope,
+    }
 
 
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -302,6 +320,7 @@ else:
         found = finds()
     found |= {
         "distributed": distributed(),
-        "outside": outside(),
+        "built outside": outside(),
     }
+    found |= of_another_strategy()
     print(json.dumps(found))

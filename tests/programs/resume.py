@@ -59,7 +59,7 @@ def kill_in_write():
 
 
 def build():
-    """A network with all that has a state: statistics, seeds, averages."""
+    """Returns a network with statistics, seeds and averages."""
     x = keras.Input((8, 8, 3))
     h = keras.layers.Conv2D(4, 3)(x)
     h = keras.layers.BatchNormalization()(h)
@@ -77,7 +77,7 @@ def build():
 
 
 def noise():
-    """Six batches that a seed shuffles."""
+    """Returns six batches of noise, which a seed shuffles."""
     generator = np.random.default_rng(0)
     images = generator.uniform(size=(48, 8, 8, 3)).astype("float32")
     data = tf.data.Dataset.from_tensor_slices(
@@ -87,7 +87,7 @@ def noise():
 
 
 def main():
-    """Epochs of six steps."""
+    """Trains for epochs of six steps, and is killed if asked for."""
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
     if FLAGS.kill_in_write:

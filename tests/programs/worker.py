@@ -35,7 +35,7 @@ WEAK = keras_sat.PGD(
 
 
 def data(rest=0):
-    """Four batches of noise, and one of the rest."""
+    """Returns four batches of noise, and one of the rest."""
     generator = np.random.default_rng(0)
     images = generator.uniform(size=(32 + rest, 8, 8, 3)).astype("float32")
     parts = images, generator.integers(0, 5, 32 + rest)
@@ -44,7 +44,7 @@ def data(rest=0):
 
 
 def network():
-    """A small network, the same on all workers."""
+    """Returns a small network, the same on all workers."""
     keras.utils.set_random_seed(0)
     x = keras.Input((8, 8, 3))
     h = keras.layers.Conv2D(4, 3, activation="silu")(x)
@@ -56,7 +56,7 @@ def network():
 
 
 def plain_keras():
-    """What Keras itself says to several workers."""
+    """Returns the message of Keras itself on several workers."""
     model = network()
     model.compile("sgd", "mse")
     try:
@@ -67,7 +67,7 @@ def plain_keras():
 
 
 def refusal(model):
-    """What an evaluation says that all workers would write to one file."""
+    """Returns the message about a file that all workers would write."""
     try:
         keras_sat.evaluate_robustness(model, data(), state_path="state")
     except ValueError as error:
@@ -85,7 +85,7 @@ class Told(keras.callbacks.Callback):
 
 
 def main():
-    """Trains, evaluates and predicts, and saves what comes out."""
+    """Trains, evaluates and predicts, and saves the results."""
     # Without workers, the strategy of a single device.
     strategy = keras_sat.strategy()
     with strategy.scope():

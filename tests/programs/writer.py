@@ -11,7 +11,7 @@ FLAGS = parser.parse_args()
 
 
 def write_to(paths):
-    """Holds them all; a folder ends with a slash."""
+    """Holds all paths until a signal comes; a folder ends with a slash."""
     if not paths:
         print("writing", flush=True)
         signal.pause()

@@ -1,4 +1,4 @@
-"""Two epochs with XLA, whose compilations a test counts in the log."""
+"""Trains two epochs with XLA, whose compilations a test counts in the log."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Tests of `keras_sat.recipes`: values by hand, for 100 steps an epoch."""
+"""Tests of recipes in general."""
 
 import json
 import math
@@ -12,195 +12,9 @@ import keras_sat
 from keras_sat import recipes
 from tests.test_case import TestCase
 
-HALF_COSINE = 0.5 * (1 + math.cos(math.pi / 4))
-
-
-class RecipesTest(TestCase):
-    def compiled(self, recipe):
-        model = recipe.model(self.tiny_classifier()[0])
-        recipe.compile(model, steps_per_epoch=100)
-        return model
-
-    @parameterized.named_parameters(
-        # 0.1 * 1024 / 256 = 0.4, from 0.1 in 500 steps; epochs 30, 60, 90.
-        (
-            "imagenet_resnet",
-            recipes.imagenet_resnet(),
-            {
-                0: 0.1,
-                250: 0.25,
-                500: 0.4,
-                2999: 0.4,
-                3000: 0.04,
-                5999: 0.04,
-                6000: 0.004,
-                9000: 0.0004,
-                9999: 0.0004,
-            },
-        ),
-        # Fewer images than 256: no warm-up from above.
-        (
-            "small_batches",
-            recipes.imagenet_resnet(batch_size=64),
-            {0: 0.025, 250: 0.025, 3000: 0.0025},
-        ),
-        (
-            "imagenet_efficientnet",
-            recipes.imagenet_efficientnet("l1", enhanced=True),
-            {0: 0.1, 250: 0.25, 500: 0.4, 3000: 0.04, 9999: 0.0004},
-        ),
-        (
-            "imagenet_light",
-            recipes.imagenet_light(),
-            {0: 0.4, 2999: 0.4, 3000: 0.04, 6000: 0.004, 9000: 0.0004},
-        ),
-        # A quarter of the 9000 steps after the warm-up, half of them, all.
-        (
-            "imagenet_modern",
-            recipes.imagenet_modern(),
-            {
-                0: 0.0,
-                250: 0.1,
-                500: 0.2,
-                2750: 0.2 * HALF_COSINE,
-                5000: 0.1,
-                9500: 0.0,
-            },
-        ),
-        (
-            "imagenet_modern_adamw",
-            recipes.imagenet_modern("adamw", batch_size=512),
-            {0: 0.0, 250: 1.25e-4, 500: 2.5e-4, 15250: 1.25e-4, 30000: 0.0},
-        ),
-        (
-            "cifar10",
-            recipes.cifar10(),
-            {0: 0.1, 9999: 0.1, 10000: 0.01, 10499: 0.01, 10500: 0.001},
-        ),
-        (
-            "cifar10_trades_ema",
-            recipes.cifar10_trades_ema(),
-            {0: 0.0, 500: 0.2, 1000: 0.4, 20500: 0.2, 40000: 0.0},
-        ),
-        # EfficientNet's own schedule: 0.97 every 2.4 epochs, counted from the
-        # first step; at step 500, 2 times 240 steps have passed.
-        (
-            "exponential",
-            recipes.imagenet_efficientnet(
-                decay="exponential",
-                decay_epochs=(2.4,),
-                decay_factor=0.97,
-                learning_rate=0.016,
-                warmup_start=0.0,
-            ),
-            {
-                0: 0.0,
-                250: 0.032,
-                500: 0.064 * 0.97**2,
-                719: 0.064 * 0.97**2,
-                720: 0.064 * 0.97**3,
-            },
-        ),
-    )
-    def test_learning_rates(self, recipe, expected):
-        optimizer = self.compiled(recipe).optimizer
-        for step, rate in expected.items():
-            optimizer.iterations.assign(step)
-            found = float(optimizer.learning_rate)
-            self.assertAllClose(found, rate, rtol=1e-5, atol=1e-8)
-
-    @parameterized.named_parameters(
-        ("imagenet_resnet", recipes.imagenet_resnet(), {0: (4, 4)}),
-        ("imagenet_efficientnet", recipes.imagenet_efficientnet(), {0: (4, 4)}),
-        (
-            "imagenet_light",
-            recipes.imagenet_light(),
-            {0: (0, 0), 250: (1, 1.5), 500: (2, 3), 1000: (4, 6), 9999: (4, 6)},
-        ),
-        (
-            "imagenet_modern",
-            recipes.imagenet_modern(),
-            {0: (4, 0), 250: (4, 4 / 3), 500: (4, 8 / 3), 9499: (4, 8 / 3)},
-        ),
-        ("cifar10", recipes.cifar10(), {0: (8, 2), 5000: (8, 2)}),
-        ("cifar10_trades_ema", recipes.cifar10_trades_ema(), {0: (8, 2)}),
-    )
-    def test_radius_and_steps_in_gray_levels(self, recipe, expected):
-        model = self.compiled(recipe)
-        for step, sizes in expected.items():
-            attack = model.attack
-            if model.attack_schedule is not None:
-                scale = model.attack_schedule.scale(tf.constant(step, tf.int64))
-                attack = attack.scaled(**scale)
-            found = [255 * attack.epsilon, 255 * attack.step_size]
-            self.assertAllClose(found, sizes, rtol=1e-5, atol=1e-6)
-
-    @parameterized.named_parameters(
-        ("imagenet_resnet", recipes.imagenet_resnet(), 1, 1 / 255, 0.1, 0, 0.2),
-        (
-            "imagenet_l1_enhanced",
-            recipes.imagenet_efficientnet("l1", enhanced=True),
-            *(1, 1 / 255, 0.1, 0.9999, 0.2),
-        ),
-        (
-            "imagenet_b0",
-            recipes.imagenet_efficientnet(),
-            1,
-            1 / 255,
-            0.1,
-            0,
-            0.2,
-        ),
-        ("imagenet_light", recipes.imagenet_light(), 1, 1 / 255, 0.1, 0, 0),
-        (
-            "imagenet_modern",
-            recipes.imagenet_modern(),
-            *(3, 1 / 255, 0.1, 0.9998, 0),
-        ),
-        ("cifar10", recipes.cifar10(), 10, 2 / 255, 0, 0, 0),
-        (
-            "cifar10_trades_ema",
-            recipes.cifar10_trades_ema(),
-            *(10, 2 / 255, 0, 0.995, 0),
-        ),
-    )
-    def test_what_else_reaches_the_model(
-        self, recipe, steps, eval_step_size, smoothing, ema, clean_starts
-    ):
-        model = self.compiled(recipe)
-        self.assertEqual(model.attack.steps, steps)
-        self.assertEqual(model.attack.clean_start_probability, clean_starts)
-        self.assertTrue(model.attack.random_start)
-        modern = recipe == recipes.imagenet_modern()
-        self.assertEqual(model.attack.best_iterate, modern)
-        self.assertEqual(model.eval_attack.steps, 10)
-        self.assertEqual(model.eval_attack.step_size, eval_step_size)
-        self.assertEqual(model.eval_attack.epsilon, model.attack.epsilon)
-        self.assertEqual(model.eval_attack.clean_start_probability, 0)
-        self.assertEqual(model.loss.label_smoothing, smoothing)
-        self.assertEqual(model.optimizer.use_ema, bool(ema))
-        self.assertEqual(model.optimizer.ema_momentum, ema or 0.99)
-        self.assertEqual(model.optimizer.momentum, 0.9)
-        self.assertEqual(model.optimizer.nesterov, recipe != recipes.cifar10())
-
-    def test_trades_is_the_objective_where_it_should_be(self):
-        model = self.compiled(recipes.cifar10_trades_ema())
-        self.assertEqual(model.objective, keras_sat.TRADES(beta=5.0))
-        model = self.compiled(recipes.cifar10())
-        self.assertEqual(model.objective, keras_sat.AdversarialTraining())
-
-    def test_the_attack_statistics_are_those_of_the_source(self):
-        model = self.compiled(recipes.cifar10_trades_ema())
-        self.assertEqual(model.attack_statistics, "batch")
-        self.assertEqual(recipes.cifar10().attack_statistics, "moving")
-        with self.assertRaisesRegex(
-            ValueError, "`attack_statistics` must be one of .*Received: .*'mean"
-        ):
-            recipes.cifar10(attack_statistics="mean")
-
 
 class WeightDecayTest(TestCase):
-    """On networks with every kind of variable that there is."""
+    """Tests of weight decay on networks with every kind of variable."""
 
     def networks(self):
         yield keras_sat.models.residual_network(
@@ -220,7 +34,7 @@ class WeightDecayTest(TestCase):
         )
 
     def kernels(self, network):
-        """Paths of what convolutions and dense layers multiply with."""
+        """Returns the paths of the kernels of a network."""
         kinds = (
             keras.layers.Conv2D,
             keras.layers.DepthwiseConv2D,
@@ -360,22 +174,6 @@ class RecipeTest(TestCase):
         model = recipe.model(self.tiny_classifier()[0])
         recipe.compile(model, 10, steps_per_execution=3)
         self.assertEqual(model.steps_per_execution, 3)
-
-    def test_a_dataset_that_tells_no_classes_is_refused(self):
-        plain = tf.data.Dataset.range(3)
-        for data in (None, plain):
-            with self.assertRaisesRegex(
-                TypeError,
-                "`train_ds` must be a dataset of data.load.*class_names",
-            ):
-                recipes.train(recipes.cifar10(), data, plain, "run")
-
-    def test_unknown_precision_and_empty_reports_are_refused(self):
-        recipe = recipes.cifar10()
-        for options in ({"precision": "float16"}, {"report_images": 0}):
-            (name,) = options
-            with self.assertRaisesRegex(ValueError, f"`{name}` must.*Received"):
-                recipes.train(recipe, None, None, "run", **options)
 
     @parameterized.parameters(
         ({"network": "vgg"}, "network"),

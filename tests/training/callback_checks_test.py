@@ -1,4 +1,4 @@
-"""Tests of `keras_sat.monitors`."""
+"""Tests of the checks of callbacks and of what they monitor."""
 
 import keras
 import numpy as np

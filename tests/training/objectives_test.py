@@ -1,3 +1,5 @@
+"""Tests of the objectives, against their formulas."""
+
 import keras
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Tests of the warning that the attack fools another network."""
+
 from unittest import mock
 
 import keras
@@ -15,7 +17,7 @@ WEAK = keras_sat.PGD(epsilon=0.05, step_size=0.05, steps=1)
 
 
 def problem():
-    """Images whose class is their brighter half."""
+    """Returns images, and as their classes the half that is brighter."""
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 2, 256)
     images = generator.uniform(0.3, 0.5, (256, 8, 8, 3))
@@ -25,7 +27,7 @@ def problem():
 
 
 def network(momentum=0.99):
-    """A network that learns the problem in a few steps, by the batch."""
+    """Returns a network that learns the problem in a few steps."""
     image = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False)(image)
     if momentum is not None:
@@ -48,7 +50,7 @@ class StalenessTest(TestCase):
         return model
 
     def warnings(self, train, every=4):
-        """What is logged while `train` runs."""
+        """Returns the warnings that are logged while `train` runs."""
         with mock.patch.object(stale_statistics, "EVERY", every):
             with mock.patch.object(
                 stale_statistics.logging, "warning"

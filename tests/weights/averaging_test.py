@@ -1,4 +1,4 @@
-"""Tests of `keras_sat.averaging`."""
+"""Tests of the moving averages of the weights of a model."""
 
 import json
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.numeric
 
 class AveragingTest(TestCase):
     def trained(self, optimizer, steps=1):
-        """A model with one weight, 0 at first, whose gradient is 1."""
+        """Returns a model whose one weight begins at 0, with gradient 1."""
         model = keras.Sequential(
             [keras.Input((1,)), keras.layers.Dense(1, use_bias=False)]
         )
@@ -71,7 +71,7 @@ class AveragingTest(TestCase):
 
 
 class Recorder(keras.callbacks.Callback):
-    """The weights after each batch, and what is to be done then."""
+    """Notes the weights after each batch, and acts after each epoch."""
 
     def __init__(self, then=None):
         super().__init__()
@@ -87,7 +87,7 @@ class Recorder(keras.callbacks.Callback):
 
 
 class SATModelAveragesTest(TestCase):
-    """Averages of a network with batch normalization, momentum 0.5."""
+    """Tests with batch normalization, and a momentum of 0.5."""
 
     def setUp(self):
         super().setUp()
@@ -113,7 +113,7 @@ class SATModelAveragesTest(TestCase):
         return optimizer
 
     def fit(self, then=None, **options):
-        """Weights after each of 4 batches."""
+        """Returns the weights after each of 4 batches."""
         recorder = Recorder(then)
         data = tf.data.Dataset.from_tensor_slices((self.images, self.labels))
         self.model.fit(
@@ -122,7 +122,7 @@ class SATModelAveragesTest(TestCase):
         return recorder.weights
 
     def averages(self, weights):
-        """What the averages of these weights are, by hand."""
+        """Returns the averages of weights, computed by hand."""
         averages = weights[0]
         for new in weights[1:]:
             averages = [

@@ -1,3 +1,5 @@
+"""Tests of weight decay."""
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,7 +14,7 @@ ATTACK = keras_sat.PGD(steps=1, random_start=False)
 
 
 def network(body="float32", head="float32", **options):
-    """A small network of layers of one precision, and a head of another."""
+    """Returns a small network of one precision, with a head of another."""
     x = keras.Input((8, 8, 3))
     h = keras.layers.Conv2D(4, 3, dtype=body, **options)(x)
     h = keras.layers.BatchNormalization(dtype=body)(h)
@@ -111,3 +113,31 @@ class DecayTest(TestCase):
         self.assertGreater(logs["loss"], 0)
         for one, two in zip(before, model.get_weights(), strict=True):
             self.assertAllEqual(one, two)
+
+    def test_weight_decay_is_for_kernels_only(self):
+        inner = self.tiny_classifier()[0]
+        names = {v.name for v in decay.kernels(inner)}
+        others = {v.name for v in inner.trainable_variables} - names
+        self.assertEqual(names, {"kernel"})
+        self.assertEqual(others, {"bias", "beta", "gamma"})
+
+    def test_replicas_share_the_penalty(self):
+        model = network()
+        expected = 0.25 * decay.penalty(model)
+        for replicas in (1, 4):
+            share = decay.loss(model, 0.25, replicas)
+            self.assertAllClose(replicas * share, expected, rtol=1e-6)
+        self.assertEqual(decay.loss(model, 0.0, 1), 0.0)
+
+    def test_the_decay_of_an_optimizer_is_for_kernels_only(self):
+        inner = network()
+        model = keras_sat.SATModel(inner, ATTACK, ATTACK)
+        # Nothing else moves the weights.
+        model.compile(keras.optimizers.AdamW(1e-12, weight_decay=1e9))
+        before = {v.path: v.numpy() for v in inner.trainable_variables}
+        model.fit(*data(), verbose=0)
+        for v in inner.trainable_variables:
+            factor = 1 - 1e-3 if v.name == "kernel" else 1
+            self.assertAllClose(
+                v.numpy(), factor * before[v.path], rtol=1e-6, atol=1e-9
+            )

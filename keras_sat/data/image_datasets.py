@@ -1,0 +1,158 @@
+"""Datasets of images: those of tensorflow-datasets, and folders."""
+
+import dataclasses
+import os
+
+import tensorflow as tf
+
+from keras_sat import checks
+from keras_sat import preprocessing
+from keras_sat.data import pipeline
+from keras_sat.data import sources
+from keras_sat.data.augmentation import Augmentation
+
+CORRUPT = ("error", "skip")
+
+
+def load(name, split, *, data_dir=None, **options):
+    """Returns a split of a dataset that tensorflow-datasets has prepared.
+
+    Images are decoded in parallel and stay uint8 on their way to the device,
+    where `SATModel` scales them. Nothing is downloaded.
+
+    Args:
+        name: str. `"imagenet2012"`, `"imagenette"`, `"cifar10"`, `"cifar100"`
+            or another classification dataset of tensorflow-datasets.
+        split: str. For example `"train"`, `"validation"`, `"test[:1000]"`.
+        data_dir: str or path-like. The folder with the prepared data. Defaults
+            to the folder that tensorflow-datasets uses.
+        **options: the same as for `image_folder`: `training`, `batch_size`,
+            `image_size`, `seed`, `augmentation`, `resizing`, `crop_padding`,
+            `cache`, `corrupt`, `shuffle_buffer` and `input_context`.
+
+    Returns:
+        `tf.data.Dataset` with the elements and attributes that `image_folder`
+        describes.
+
+    Raises:
+        ImportError: If tensorflow-datasets is missing.
+        TypeError: If an argument is of another kind, or not known.
+        ValueError: If there is no such dataset or split, or if it is not
+            prepared; the message says how to prepare it.
+
+    Example:
+
+    ```python
+    train_ds = keras_sat.data.load("imagenet2012", "train", training=True)
+    test_ds = keras_sat.data.load("imagenet2012", "validation")
+    model.fit(train_ds, validation_data=test_ds)
+    ```
+    """
+    options = PipelineOptions(**options)
+    return pipeline.batches_of(
+        sources.from_tfds(name, split, data_dir), options
+    )
+
+
+def image_folder(directory, *, class_names=None, **options):
+    """Returns the images of a folder that has a sub-folder for each class.
+
+    JPEG, PNG, WebP, BMP and GIF (the first frame) are read; gray is repeated in
+    the three channels, CMYK is converted, 16 bits are cut to 8, alpha is left
+    out.
+
+    Args:
+        directory: str or path-like.
+        class_names: sequence of str, or path of a text file with one name per
+            line: the order of the classes, for example that of another folder.
+            Must name every sub-folder. Defaults to the alphabetical order.
+        **options:
+            training: bool. `True` shuffles, crops at random, mirrors, and
+                leaves out images that do not fill a batch. `False` crops the
+                centre and gives every image, in a fixed order. Defaults to
+                `False`.
+            batch_size: int >= 1. Images in a batch, over all replicas and
+                workers. Defaults to `64`.
+            image_size: int >= 1. Height and width. Defaults to `224`.
+            seed: int >= 0. The same seed gives the same order and augmentation
+                in every run; both change from epoch to epoch. Defaults to `0`.
+            augmentation: `Augmentation`, used if `training`. Defaults to the
+                random crop and the flip.
+            resizing: `"tf1_bicubic"`, the kernel of the official EfficientNet
+                code; `"bicubic"`, the one of `tf.image.resize`; or
+                `"cv2_bicubic"`, the official ResNet evaluation. Defaults to
+                `"tf1_bicubic"`.
+            crop_padding: int >= 0. Used if not `training`: pixels of the result
+                that are cut off as a margin, both sides together. `0` keeps
+                the whole of a square image. Defaults to `32`.
+            cache: bool or str. Whether the encoded images are kept in memory,
+                or in which file. Defaults to `False`.
+            corrupt: `"error"`, which raises an error with the name of an image
+                that cannot be decoded, or `"skip"`, which leaves it out and
+                adds its name to `corrupt_images`. Defaults to `"error"`.
+            shuffle_buffer: int >= 1. Encoded images among which the next one
+                is drawn. Defaults to `4096`; a folder is always shuffled whole.
+            input_context: `tf.distribute.InputContext`, which
+                `strategy.distribute_datasets_from_function` passes: the dataset
+                then gives the share of this worker, in batches for one replica.
+
+    Returns:
+        `tf.data.Dataset` of uint8 images `(batch, image_size, image_size, 3)`
+        and int64 labels `(batch,)`; with MixUp or CutMix, float32 labels
+        `(batch, num_classes)`. It has the attributes `class_names`,
+        `num_classes`, `num_batches` (int, the batches of an epoch if no image
+        is left out), `epoch` (int64 `tf.Variable`, the epoch that the next
+        iteration gives; assign to it to continue from another epoch) and
+        `corrupt_images` (set of str, the names left out so far).
+
+    Raises:
+        TypeError: If an argument is of another kind, or not known.
+        ValueError: If the folder is missing, has fewer than two classes or a
+            class without images, or if `class_names` disagrees.
+
+    Example:
+
+    ```python
+    train_ds = keras_sat.data.image_folder("flowers/train", training=True)
+    model = keras_sat.resnet(50, num_classes=train_ds.num_classes)
+    ```
+    """
+    options = PipelineOptions(**options)
+    return pipeline.batches_of(
+        sources.from_folder(directory, class_names), options
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PipelineOptions:
+    """The options of `image_folder` that say how images become batches."""
+
+    training: bool = False
+    batch_size: int = 64
+    image_size: int = 224
+    seed: int = 0
+    augmentation: Augmentation | None = None
+    resizing: str = "tf1_bicubic"
+    crop_padding: int = preprocessing.CROP_PADDING
+    cache: bool | str | os.PathLike = False
+    corrupt: str = "error"
+    shuffle_buffer: int = 4096
+    input_context: tf.distribute.InputContext | None = None
+
+    def __post_init__(self):
+        checks.integer("batch_size", self.batch_size)
+        checks.integer("image_size", self.image_size)
+        checks.integer("seed", self.seed, least=0)
+        checks.integer("crop_padding", self.crop_padding, least=0)
+        checks.integer("shuffle_buffer", self.shuffle_buffer)
+        checks.one_of("corrupt", self.corrupt, CORRUPT)
+        checks.one_of("resizing", self.resizing, preprocessing.RESIZINGS)
+        if self.augmentation is None:
+            object.__setattr__(self, "augmentation", Augmentation())
+        if not isinstance(self.augmentation, Augmentation):
+            checks.refuse(
+                "augmentation",
+                "be an Augmentation",
+                self.augmentation,
+                error=TypeError,
+            )

@@ -1,0 +1,43 @@
+"""Tests of the metadata of an export."""
+
+import json
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+import keras_sat
+from tests.export.exported import NAMES
+from tests.export.exported import SIGNATURES
+from tests.export.exported import ExportTest
+
+
+class MetadataTest(ExportTest):
+    def test_the_metadata_can_be_read_without_tensorflow(self):
+        report = keras_sat.RobustnessReport(
+            labels=np.array([0, 1, 2, 3]),
+            outcomes=np.array([-1, 0, 1, 1]),
+            attacks=("PGD",),
+            epsilon=4 / 255,
+            norm="linf",
+            seed=0,
+            settings={},
+            versions={},
+            warnings=(),
+        )
+        self.export(
+            class_names=NAMES, report=report, metadata={"author": "tests"}
+        )
+        file = pathlib.Path(self.path) / "assets.extra" / "keras_sat.json"
+        content = json.loads(file.read_text())
+        self.assertEqual(content["class_names"], NAMES)
+        self.assertEqual(content["image_shape"], [8, 8, 3])
+        self.assertEqual(content["value_range"], [0, 1])
+        self.assertContainsSubset(SIGNATURES, content["signatures"])
+        self.assertEqual(content["training"]["norm"], "linf")
+        self.assertEqual(content["training"]["epsilon"], 4 / 255)
+        self.assertEqual(content["robustness"]["robust_accuracy"], 0.5)
+        self.assertEqual(content["robustness"]["clean_accuracy"], 0.75)
+        self.assertEqual(content["robustness"]["epsilon"], 4 / 255)
+        self.assertEqual(content["versions"]["tensorflow"], tf.__version__)
+        self.assertEqual(content["metadata"], {"author": "tests"})

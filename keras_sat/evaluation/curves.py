@@ -68,7 +68,11 @@ def robustness_curve(
     tried = [request.tried(data.num_classes) for request in requests]
     sequence = [attack for attacks in tried for attack in attacks]
     search = WorstCaseSearch(
-        evaluated, sequence, seed, Journal(None, {}), data.num_classes
+        evaluated,
+        sequence,
+        seed,
+        Journal(None, {}),
+        num_classes=data.num_classes,
     )
     progress = Progress(verbose)
     cases = search.worst_cases(data.batches, progress.update)

@@ -1,7 +1,9 @@
 """The line that shows how far an evaluation has come."""
 
+import contextlib
 import dataclasses
 import math
+import os
 import sys
 import time
 
@@ -61,11 +63,29 @@ class Progress:
             self._time = now
             self._write(described(status))
 
+    @contextlib.contextmanager
+    def explained_interruption(self, state_path):
+        """Ends the line, and says how to go on where Ctrl-C ends the work.
+
+        Args:
+            state_path: str or path-like, or `None`; see `evaluate_robustness`.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.close()
+            if self.verbose:
+                self._stream.write(_how_to_go_on(state_path) + "\n")
+            raise
+        finally:
+            self.close()
+
     def close(self):
-        """Ends the line, if one was shown."""
+        """Ends the line, if one is open."""
         if self._overwrites and self._width:
             self._stream.write("\n")
             self._stream.flush()
+        self._width = 0
 
     def _write(self, line):
         """Writes a line, over the last one where that can be done."""
@@ -91,6 +111,19 @@ def described(status):
     if math.isfinite(status.seconds_left):
         parts.append(f"about {_clock(status.seconds_left)} left")
     return ", ".join(parts)
+
+
+def _how_to_go_on(state_path):
+    """Returns words for an evaluation that was interrupted."""
+    if state_path is None:
+        return (
+            "Interrupted. With `state_path` the same call would go on from "
+            "where it was."
+        )
+    return (
+        f"Interrupted. The same call goes on from {os.fspath(state_path)!r}; "
+        "the piece that was being computed is repeated."
+    )
 
 
 def _clock(seconds):

@@ -19,6 +19,7 @@ from keras_sat.evaluation.journal import Journal
 from keras_sat.evaluation.progress import Progress
 from keras_sat.evaluation.reading import read
 from keras_sat.evaluation.report import RobustnessReport
+from keras_sat.evaluation.snapshots import Snapshots
 from keras_sat.evaluation.worst_case import WorstCaseSearch
 from keras_sat.version import versions
 
@@ -121,15 +122,17 @@ def evaluate_robustness(
         evaluated, data, attacks, request.epsilon, seed, adversarial_dir
     )
     progress = Progress(verbose)
-    with _files(state_path, adversarial_dir, header) as (journal, kept):
+    with (
+        progress.explained_interruption(state_path),
+        _files(state_path, adversarial_dir, header) as (saved, kept),
+    ):
         search = WorstCaseSearch(
-            evaluated, tried, seed, journal, data.num_classes
+            evaluated, tried, seed, *saved, num_classes=data.num_classes
         )
         cases = search.worst_cases(
             data.batches, progress.update, kept.is_complete
         )
         results = _collect(cases, kept)
-    progress.close()
     report = _report(results, request, attacks, tried, seed)
     if not diagnose:
         return report
@@ -173,13 +176,18 @@ def _check_writer(name, path, strategy):
 
 @contextlib.contextmanager
 def _files(state_path, adversarial_dir, header):
-    """Yields the journal and the adversarial files, and locks both."""
+    """Yields the journal and the snapshots, and the adversarial files.
+
+    No other process writes to the same places meanwhile.
+    """
     with (
         files.alone("state_path", state_path),
         files.alone("adversarial_dir", adversarial_dir, inside=True),
+        Snapshots(state_path, header) as snapshots,
     ):
         journal = Journal(state_path, header)
-        yield journal, AdversarialFiles(adversarial_dir, journal.is_new)
+        kept = AdversarialFiles(adversarial_dir, journal.is_new)
+        yield (journal, snapshots), kept
 
 
 def _collect(cases, kept):

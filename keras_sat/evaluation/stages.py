@@ -79,6 +79,30 @@ class Stage:
         if len(rows):
             self._waiting.append((images, labels, rows))
 
+    def saved(self):
+        """Returns the state of the images at work, and their numbers.
+
+        Returns:
+            List of arrays with these images in front, empty if there are none,
+            and an int array `(count,)`.
+        """
+        if self._state is None:
+            return [], np.zeros(0, "int32")
+        return tf.nest.flatten(self._state), self._state.rows
+
+    def resume(self, images, labels, rows, state):
+        """Puts images to work where they were interrupted.
+
+        Args:
+            images, labels, rows: see `add`.
+            state: list of arrays for these images, as `saved` returned it.
+        """
+        if not len(rows):
+            return
+        # Only a state that was begun tells how such a list is to be nested.
+        begun = self._begun((images, labels, rows))
+        self._append(tf.nest.pack_sequence_as(begun, state))
+
     def work(self):
         """Makes a piece of the attack.
 
@@ -120,8 +144,15 @@ class Stage:
         if not taken:
             return
         batch = tuple(map(np.concatenate, zip(*taken, strict=True)))
+        self._append(self._begun(batch))
+
+    def _begun(self, batch):
+        """Returns the state of images that begin."""
         states = self._attack.begin(self._shares(batch), self._seed)
-        new = _joined(states, len(batch[-1]))
+        return _joined(states, len(batch[-1]))
+
+    def _append(self, new):
+        """Puts images to work beside those that are at work."""
         if self._state is not None:
             new = tf.nest.map_structure(
                 lambda *parts: np.concatenate(parts), self._state, new

@@ -1,7 +1,6 @@
 """The worst case of each image: attacks, one after the other, on survivors."""
 
 import collections
-import dataclasses
 import time
 
 import numpy as np
@@ -10,34 +9,17 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.stepwise import StepwiseAttack
+from keras_sat.evaluation.open_batch import OpenBatch
 from keras_sat.evaluation.parallel import batches_at_once
 from keras_sat.evaluation.parallel import in_parallel
 from keras_sat.evaluation.progress import Status
-from keras_sat.evaluation.reading import Batch
 from keras_sat.evaluation.report import MISCLASSIFIED
+from keras_sat.evaluation.snapshots import Snapshots
 from keras_sat.evaluation.stages import Stage
 
 # The journal has the results of an attack under the index of the attack, and
 # those of the clean images under this number.
 CLEAN = -1
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class WorstCase:
-    """What the attacks made so far have done to each image of a batch.
-
-    Args:
-        batch: `Batch`.
-        outcomes: int array `(batch,)`; see `RobustnessReport`.
-        adversarial: float32 array like the images: the first misclassified
-            image found, or the clean one.
-        seconds: float. How long the attacks took. Defaults to `0.0`.
-    """
-
-    batch: Batch
-    outcomes: np.ndarray
-    adversarial: np.ndarray
-    seconds: float = 0.0
 
 
 class WorstCaseSearch:
@@ -54,13 +36,19 @@ class WorstCaseSearch:
         seed: int >= 0. The same seed gives the same worst cases.
         journal: `Journal` of this evaluation. What it remembers is not computed
             again.
+        snapshots: `Snapshots` of this evaluation. Defaults to none.
         num_classes: int >= 2. How many classes the model tells apart.
     """
 
-    def __init__(self, evaluated, attacks, seed, journal, num_classes):
+    def __init__(
+        self, evaluated, attacks, seed, journal, snapshots=None, *, num_classes
+    ):
         self.evaluated = evaluated
         self.attacks = tuple(attacks)
         self.journal = journal
+        self._snapshots = snapshots or Snapshots(None, {})
+        self._interrupted = self._snapshots.load()
+        self._keeps_images = False
         # From the number of each image on its way to its batch.
         self._owners = {}
         self._open = collections.deque()
@@ -101,12 +89,15 @@ class WorstCaseSearch:
                     on_piece(self.status())
                 with self.evaluated.strategy.scope():
                     self._work(i)
+                if self._snapshots.is_due:
+                    self._snapshots.save(self._snapshot())
                 on_piece(self.status())
             elif not is_read:
                 batch = next(batches, None)
                 is_read = batch is None
                 if not is_read:
-                    self._admit(batch, is_complete(batch))
+                    # The journal has no images.
+                    self._admit(batch, may_remember=is_complete(batch))
             while self._open and self._open[0].is_finished:
                 yield self._open.popleft().worst_case()
             if is_read and not self._open:
@@ -164,7 +155,7 @@ class WorstCaseSearch:
             batch: `Batch`.
             may_remember: bool. Whether outcomes in the journal are enough.
         """
-        entered = _OpenBatch(batch, self._next_row, len(self.attacks))
+        entered = OpenBatch(batch, self._next_row, len(self.attacks))
         self._next_row += len(batch.labels)
         self._open.append(entered)
         self._classify(entered)
@@ -173,11 +164,54 @@ class WorstCaseSearch:
             if not (known and may_remember):
                 break
             entered.remember(i, known)
-        remembered = (0 <= entered.outcomes) & (
-            entered.outcomes < entered.noted
-        )
+        self._keeps_images |= not may_remember
+        waiting = self._resumed(entered)
+        outcomes = entered.outcomes
+        remembered = (0 <= outcomes) & (outcomes < entered.passed)
         self._broken += int(remembered.sum())
-        self._move_on(entered, np.flatnonzero(~entered.is_done))
+        self._note(entered)
+        self._move_on(entered, waiting)
+
+    def _resumed(self, entered):
+        """Puts images to work where an earlier run was interrupted.
+
+        Returns:
+            int array. Which of the other images have to wait for an attack.
+        """
+        snapshot, index = self._interrupted, entered.batch.index
+        if snapshot is None or index not in snapshot.batches:
+            return np.flatnonzero(~entered.is_done)
+        if not entered.resume(snapshot.batches[index]):
+            return np.flatnonzero(~entered.is_done)
+        waits = ~entered.is_done
+        rows = entered.first_row + np.arange(len(waits), dtype="int32")
+        for stage, state, saved in zip(
+            self._stages, snapshot.stages, snapshot.rows, strict=True
+        ):
+            mine = np.isin(saved, rows[waits])
+            indices = saved[mine] - entered.first_row
+            self._owners.update(dict.fromkeys(rows[indices].tolist(), entered))
+            with self.evaluated.strategy.scope():
+                stage.resume(
+                    entered.batch.images[indices],
+                    entered.batch.labels[indices],
+                    rows[indices],
+                    [value[mine] for value in state],
+                )
+            waits[indices] = False
+        return np.flatnonzero(waits)
+
+    def _snapshot(self):
+        """Returns the `Snapshot` of this moment."""
+        stages, rows = zip(*(s.saved() for s in self._stages), strict=True)
+        return Snapshot(
+            batches={
+                entered.batch.index: entered.saved(self._keeps_images)
+                for entered in self._open
+            },
+            stages=list(stages),
+            rows=list(rows),
+        )
 
     def _classify(self, entered):
         """Finds the images that are wrong without any attack."""
@@ -255,65 +289,6 @@ class WorstCaseSearch:
                 entered.first_row, entered.first_row + len(entered.outcomes)
             ):
                 self._owners.pop(row, None)
-
-
-class _OpenBatch:
-    """A batch of which some images are still on their way.
-
-    Args:
-        batch: `Batch`.
-        first_row: int. The number of its first image in the dataset.
-        num_attacks: int. How many attacks are made.
-    """
-
-    def __init__(self, batch, first_row, num_attacks):
-        count = len(batch.labels)
-        self.batch, self.first_row = batch, first_row
-        self.num_attacks = num_attacks
-        self.outcomes = np.full(count, num_attacks)
-        self.adversarial = batch.images.copy()
-        # How many attacks each image has passed, and how many of those are in
-        # the journal for the whole batch.
-        self.passed = np.zeros(count, int)
-        self.noted = 0
-        self.seconds = 0.0
-
-    @property
-    def is_done(self):
-        """Which images no attack will change, bool `(batch,)`."""
-        return (self.outcomes < self.passed) | (self.passed >= self.num_attacks)
-
-    @property
-    def is_finished(self):
-        """True if that is so for all of them."""
-        return bool(self.is_done.all())
-
-    @property
-    def attacks_passed(self):
-        """How many attacks all images of the batch have passed, an int."""
-        on_their_way = self.passed[~self.is_done]
-        return int(min(on_their_way, default=self.num_attacks))
-
-    def remember(self, i, known):
-        """Takes over what a journal has of an attack.
-
-        Args:
-            i: int. The index of the attack.
-            known: dict, the entry.
-        """
-        self.outcomes[:] = known["outcomes"]
-        self.seconds = known["seconds"]
-        self.passed[:] = self.noted = i + 1
-
-    def outcomes_after(self, i):
-        """Returns the outcomes as they were after the attack of an index."""
-        return np.where(self.outcomes > i, self.num_attacks, self.outcomes)
-
-    def worst_case(self):
-        """Returns the `WorstCase`, once the batch is finished."""
-        return WorstCase(
-            self.batch, self.outcomes, self.adversarial, self.seconds
-        )
 
 
 def num_steps(attack, num_classes):

@@ -14,6 +14,7 @@ from keras_sat.evaluation.parallel import batches_at_once
 from keras_sat.evaluation.parallel import in_parallel
 from keras_sat.evaluation.progress import Status
 from keras_sat.evaluation.report import MISCLASSIFIED
+from keras_sat.evaluation.snapshots import Snapshot
 from keras_sat.evaluation.snapshots import Snapshots
 from keras_sat.evaluation.stages import Stage
 

@@ -118,6 +118,4 @@ class AscentTest(TestCase):
         period = tf.constant([0, 4, 0, 4])
         found, _, _ = state.adapted(state.x, period, 0.75)
         self.assertAllEqual(found.step, [0.5, 0.25, 0.5, 0.25])
-        self.assertAllEqual(
-            found.checked_value, [-np.inf, 1.0, -np.inf, 1.0]
-        )
+        self.assertAllEqual(found.checked_value, [-np.inf, 1.0, -np.inf, 1.0])

@@ -65,9 +65,7 @@ class ProgressTest(TestCase):
 
     def test_before_the_first_piece_the_attack_is_compiled(self):
         line = described(status(piece=0, images=0, right=0, robust=0))
-        self.assertEqual(
-            line, "APGD-CE: compiling, 0 images, about 1:05 left"
-        )
+        self.assertEqual(line, "APGD-CE: compiling, 0 images, about 1:05 left")
 
     def test_in_a_terminal_a_line_covers_the_one_before(self):
         stream = Terminal()

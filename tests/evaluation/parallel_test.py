@@ -6,14 +6,17 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat.attacks import APGD
 from keras_sat.attacks import FAB
 from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
-from keras_sat.evaluation.parallel import ParallelAttack
+from keras_sat.attacks.network import CompiledNetwork
+from keras_sat.evaluation.parallel import Threads
 from keras_sat.evaluation.parallel import batches_at_once
+from keras_sat.evaluation.parallel import in_parallel
 from keras_sat.evaluation.report import RobustnessReport
 from tests.attacks import problems
 from tests.evaluation.short_evaluations import evaluate
@@ -68,18 +71,23 @@ class ParallelTest(TestCase):
     def test_several_batches_get_what_each_gets_alone(self):
         problem = problems.Linear(3)
         attack = PGD(epsilon=0.05, step_size=0.02, steps=3)
-        run = ParallelAttack(attack, problem.model, jit_compile=False)
-        parts = np.split(np.arange(40), [10, 30])
-        masks = [np.arange(len(part)) % 2 == 0 for part in parts]
-        masks[1][:] = False
-        jobs = [
-            (problem.images[part], problem.labels[part], (1, i), mask)
-            for i, (part, mask) in enumerate(zip(parts, masks, strict=True))
+        network = CompiledNetwork(problem.model, jit_compile=False)
+        run = in_parallel(attack, network, tf.distribute.get_strategy())
+        self.assertIsInstance(run, Threads)
+        seed = np.array([1, 2], "int32")
+        parts = np.split(np.arange(40, dtype="int32"), [10, 30])
+        shares = [
+            (problem.images[part], problem.labels[part], part) for part in parts
         ]
-        together = run(jobs)
-        for job, mask, found in zip(jobs, masks, together, strict=True):
-            self.assert_same_bits(found, run([job])[0])
-            # Those that are not attacked stay as they are.
-            moved = np.any(found != job[0], axis=(1, 2, 3))
-            self.assertAllEqual(moved, mask)
-        self.assertEqual(run([]), [])
+        states = run.begin(shares, seed)
+        together = run.advance(states, seed, np.int32(9))
+        for share, found in zip(shares, together, strict=True):
+            alone = run.begin([share], seed)
+            alone = run.advance(alone, seed, np.int32(9))[0]
+            self.assert_same_bits(found, alone)
+            self.assertAllEqual(found.rows, share[-1])
+            self.assertTrue(np.all(found.done))
+            moved = np.any(found.adversarial != share[0], axis=(1, 2, 3))
+            self.assertAllEqual(moved, np.ones(len(share[-1]), bool))
+        self.assertEqual(run.begin([], seed), [])
+        self.assertEqual(run.advance([], seed, np.int32(9)), [])

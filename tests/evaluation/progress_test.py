@@ -1,43 +1,111 @@
-"""The accuracies that the progress bar shows."""
+"""The line with the attack, the accuracies so far and the time left."""
 
+import io
+import time
 from unittest import mock
 
-import numpy as np
 from absl.testing import parameterized
 
 from keras_sat.evaluation.progress import Progress
-from keras_sat.evaluation.reading import Batch
-from keras_sat.evaluation.worst_case import WorstCase
+from keras_sat.evaluation.progress import Status
+from keras_sat.evaluation.progress import described
 from tests.test_case import TestCase
 
 
+class Terminal(io.StringIO):
+    """A stream whose lines can be written over."""
+
+    def isatty(self):
+        return True
+
+
+def status(**changes):
+    """Returns the status of an evaluation in its second piece."""
+    values = {
+        "attack": "APGD-CE",
+        "piece": 2,
+        "images": 8,
+        "right": 7,
+        "robust": 4,
+        "seconds_left": 65.4,
+    }
+    return Status(**values | changes)
+
+
 class ProgressTest(TestCase):
-    def case(self, index, outcomes):
-        """A batch in which attacks had these outcomes."""
-        images = np.zeros((len(outcomes), 1), "float32")
-        batch = Batch(index, images, np.zeros(len(outcomes)), images[:, 0])
-        return WorstCase(batch, np.array(outcomes), images)
-
     def test_shows_the_accuracies_of_all_batches_so_far(self):
-        progress = Progress(2, 2, verbose=0)
-        self.assertEqual(progress.bar.target, 4)
-        shown = []
-        with mock.patch.object(
-            progress.bar, "update", lambda *args, **_: shown.append(args)
-        ):
-            progress.update(self.case(0, [-1, 2, 2, 2]))
-            progress.update(self.case(0, [-1, 1, 1, 2]))
-            progress.update(self.case(1, [2, 2, 2, 0]))
-            progress.close()
-        found = [dict(accuracies) for _, accuracies in shown[:3]]
-        self.assertEqual(
-            [tuple(each.values()) for each in found],
-            [(0.75, 0.75), (0.75, 0.25), (0.875, 0.5)],
-        )
-        self.assertEqual([args[0] for args in shown], [1, 2, 3, 3])
-
-    @parameterized.parameters((None, 2), (3, 0))
-    def test_without_a_known_number_there_is_no_target(self, size, attacks):
-        progress = Progress(size, attacks, verbose=0)
-        self.assertIsNone(progress.bar.target)
+        stream = Terminal()
+        progress = Progress(1, stream)
+        # After the first batch, its two attacks, and another batch.
+        for images, right, robust in (4, 3, 3), (4, 3, 1), (8, 7, 4):
+            changes = {"images": images, "right": right, "robust": robust}
+            progress.update(status(**changes))
         progress.close()
+        shown = stream.getvalue().split("\r")[1:]
+        for line, (clean, robust) in zip(
+            shown,
+            [("75.00%", "75.00%"), ("75.00%", "25.00%"), ("87.50%", "50.00%")],
+            strict=True,
+        ):
+            self.assertIn(f"clean {clean}, robust so far {robust}", line)
+
+    @parameterized.parameters(float("nan"), float("inf"))
+    def test_without_a_known_time_there_is_none(self, seconds):
+        self.assertEqual(
+            described(status(seconds_left=seconds)),
+            "APGD-CE: piece 2, 8 images, clean 87.50%, robust so far 50.00%",
+        )
+
+    @parameterized.parameters(
+        (0.4, "0:00"), (65.4, "1:05"), (3599.6, "1:00:00"), (7384, "2:03:04")
+    )
+    def test_the_time_that_is_left(self, seconds, text):
+        line = described(status(seconds_left=seconds))
+        self.assertEndsWith(line, f", about {text} left")
+
+    def test_before_the_first_piece_the_attack_is_compiled(self):
+        line = described(status(piece=0, images=0, right=0, robust=0))
+        self.assertEqual(line, "APGD-CE: compiling, 0 images, about 1:05 left")
+
+    def test_in_a_terminal_a_line_covers_the_one_before(self):
+        stream = Terminal()
+        progress = Progress(1, stream)
+        progress.update(status(attack="A long name"))
+        progress.update(status(attack="FAB"))
+        progress.close()
+        first, second = stream.getvalue()[1:].split("\r")
+        self.assertLen(second.removesuffix("\n"), len(first))
+        self.assertEndsWith(second, "\n")
+
+    def test_in_a_file_there_is_a_line_for_each_attack_and_half_a_minute(self):
+        stream = io.StringIO()
+        progress = Progress(1, stream)
+        pieces = [
+            # Seconds, attack, piece, and whether a line is written.
+            (0, "APGD-CE", 0, True),
+            (1, "APGD-CE", 1, True),
+            (5, "APGD-CE", 2, False),
+            (30, "APGD-CE", 3, False),
+            (32, "APGD-CE", 4, True),
+            (33, "FAB", 0, True),
+            (34, "FAB", 1, True),
+            (60, "FAB", 2, False),
+            (70, "FAB", 3, True),
+        ]
+        for seconds, attack, piece, _ in pieces:
+            with mock.patch.object(time, "monotonic", return_value=seconds):
+                progress.update(status(attack=attack, piece=piece))
+        progress.close()
+        expected = [
+            described(status(attack=attack, piece=piece))
+            for _, attack, piece, is_written in pieces
+            if is_written
+        ]
+        self.assertEqual(stream.getvalue().splitlines(), expected)
+
+    def test_nothing_is_written_where_nothing_is_asked_for(self):
+        stream = Terminal()
+        progress = Progress(0, stream)
+        progress.update(status())
+        progress.close()
+        self.assertEqual(stream.getvalue(), "")

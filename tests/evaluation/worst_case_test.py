@@ -1,6 +1,8 @@
 """The worst case of each image, attack by attack."""
 
 import collections
+import os
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +15,6 @@ from keras_sat.evaluation import reading
 from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.evaluation.journal import Journal
 from keras_sat.evaluation.reading import Batch
-from keras_sat.evaluation.worst_case import WorstCase
 from keras_sat.evaluation.worst_case import WorstCaseSearch
 from tests.attacks import problems
 from tests.evaluation.short_evaluations import EPSILON
@@ -92,16 +93,78 @@ class WorstCaseTest(TestCase):
         )
         self.assertEqual(report.robust_accuracy, 1.0)
 
-    def test_an_attack_changes_what_it_broke_in_a_new_object(self):
-        images = np.zeros((4, 2), "float32")
-        batch = Batch(0, images, np.zeros(4, "int32"), np.zeros(4))
-        before = WorstCase(batch, np.array([-1, 2, 2, 2]), images)
-        after = before.broken_by(1, np.array([1, 3]), images[:2] + 1, 0.5)
-        self.assertAllEqual(after.outcomes, [-1, 1, 2, 1])
-        self.assertAllEqual(after.adversarial[:, 0], [0, 1, 0, 1])
-        self.assertEqual((before.seconds, after.seconds), (0.0, 0.5))
-        self.assertAllEqual(before.outcomes, [-1, 2, 2, 2])
-        self.assertAllEqual(before.adversarial, images)
+    def cases(self, batches, size, journal=None, at_piece=None):
+        """Returns the worst cases of batches of a linear problem."""
+        problem = problems.Linear(3)
+        evaluated = EvaluatedModel(problem.model, jit_compile=False)
+        evaluated.batch_size = size
+        attacks = [
+            PGD(epsilon=EPSILON, steps=3),
+            Square(epsilon=EPSILON, queries=20),
+        ]
+        search = WorstCaseSearch(
+            evaluated, attacks, 0, journal or Journal(None, {}), 3
+        )
+        read = [
+            Batch(
+                i,
+                problem.images[rows],
+                problem.labels[rows],
+                np.zeros(len(rows)),
+            )
+            for i, rows in enumerate(batches)
+        ]
+        counts = []
+
+        def on_piece(status):
+            counts.append(sum(map(len, search._stages)))
+            if at_piece:
+                at_piece(status)
+
+        return list(search.worst_cases(read, on_piece)), counts
+
+    def test_neither_batches_nor_their_size_change_the_outcomes(self):
+        rows = np.arange(40)
+        cuts = [rows], np.split(rows, [3, 20]), np.split(rows, range(1, 40))
+        every = []
+        for size, batches in [
+            *zip((5, 16, 40), cuts, strict=True),
+            (16, cuts[2]),
+        ]:
+            cases, _ = self.cases(batches, size)
+            self.assertEqual(
+                [len(case.outcomes) for case in cases], list(map(len, batches))
+            )
+            every.append(np.concatenate([case.outcomes for case in cases]))
+        self.assertLen(set(every[0].tolist()), 3)
+        for outcomes in every[1:]:
+            self.assertAllEqual(outcomes, every[0])
+
+    def test_images_on_their_way_are_bounded(self):
+        batches = np.split(np.arange(40), range(2, 40, 2))
+        with mock.patch.object(os, "cpu_count", return_value=1):
+            _, counts = self.cases(batches, 4)
+        # Two stages of four, and a batch that has just been read.
+        self.assertLessEqual(max(counts), 2 * (4 + 2))
+        self.assertGreaterEqual(max(counts), 4)
+
+    def test_the_journal_of_a_killed_run_continues(self):
+        batches = np.split(np.arange(40), 5)
+        expected, _ = self.cases(batches, 8)
+        path = os.path.join(self.get_temp_dir(), "journal")
+
+        def kill(status):
+            if status.images >= 32:
+                raise KeyboardInterrupt
+
+        with self.assertRaises(KeyboardInterrupt):
+            self.cases(batches, 8, Journal(path, {}), kill)
+        journal = Journal(path, {})
+        self.assertFalse(journal.is_new)
+        self.assertIsNone(journal.get(4, 1))
+        found, _ = self.cases(batches, 8, journal)
+        for one, two in zip(found, expected, strict=True):
+            self.assertAllEqual(one.outcomes, two.outcomes)
 
     def test_the_journal_saves_attacks_unless_images_are_needed(self):
         problem = problems.Linear(3)
@@ -114,21 +177,22 @@ class WorstCaseTest(TestCase):
             dataset = reading.read(
                 (problem.images, problem.labels), 16, evaluated
             )
-            search = WorstCaseSearch(evaluated, attacks, 0, journal)
+            search = WorstCaseSearch(evaluated, attacks, 0, journal, 3)
             cases = search.worst_cases(
                 dataset.batches,
-                lambda case: counts.update([case.batch.index]),
+                lambda status: counts.update([status.attack]),
                 **options,
             )
             return list(cases), counts
 
         first, counts = worst_cases()
-        self.assertEqual(counts, {0: 2, 1: 2, 2: 2})
+        self.assertEqual(set(counts), {"PGD-10", "Square"})
         adversarial = np.concatenate([case.adversarial for case in first])
         outcomes = np.concatenate([case.outcomes for case in first])
         self.assertAllEqual(problem.broken(adversarial), outcomes < 2)
         # Without the images, which are computed again if they are needed.
-        second, _ = worst_cases()
+        second, counts = worst_cases()
+        self.assertEmpty(counts)
         third, _ = worst_cases(is_complete=lambda batch: batch.index != 1)
         for one, two, three in zip(first, second, third, strict=True):
             self.assertAllEqual(one.outcomes, two.outcomes)

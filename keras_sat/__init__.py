@@ -40,8 +40,10 @@ from keras_sat.loading import load_classifier
 from keras_sat.loading import load_model
 from keras_sat.models import activation_sites
 from keras_sat.models import convert_activations
+from keras_sat.models import convnext
 from keras_sat.models import efficientnet
 from keras_sat.models import load_official_checkpoint
+from keras_sat.models import preact_resnet
 from keras_sat.models import resnet
 from keras_sat.models import resnext
 from keras_sat.models import wide_resnet

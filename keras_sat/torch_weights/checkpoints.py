@@ -178,25 +178,20 @@ def _refuse_differences(path, matches, found):
         checks.refuse("path", EXPECTED, path, "It holds no named tensors.")
     place = min(matches, key=lambda place: matches[place].problems())
     match = matches[place]
-    lists = {
-        "Missing": match.missing,
-        "Left over": match.left,
-        "Not fitting": match.unfit,
-    }
-    text = " ".join(_listed(kind, names) for kind, names in lists.items())
     nearest = matching.nearest_family(found[place]) or "none that is known"
-    checks.refuse(
-        "path",
-        EXPECTED,
-        path,
-        f"{match.problems()} differences, compared by {match.family}. {text} "
+    sentences = [
+        f"Differences: {match.problems()}, compared by {match.family}.",
+        *_listed("Missing", match.missing),
+        *_listed("Left over", match.left),
+        *_listed("Not fitting", match.unfit),
         f"The nearest family of the file: {nearest}.",
-    )
+    ]
+    checks.refuse("path", EXPECTED, path, " ".join(sentences))
 
 
 def _listed(kind, names):
-    """Returns a sentence with the first of some names; empty if none."""
+    """Returns a list of one sentence with the first names, or of none."""
     if not names:
-        return ""
+        return []
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{kind}: {', '.join(names[:SHOWN])}{more}."
+    return [f"{kind}: {', '.join(names[:SHOWN])}{more}."]

@@ -4,6 +4,7 @@ import contextlib
 import io
 import mmap
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -159,7 +160,18 @@ def _read_safetensors(path):
         entries = safetensors.deserialize(content)
     except safetensors.SafetensorError as error:
         raise ValueError(str(error)) from error
+    # The file sorts its tensors as texts, "10.weight" before "2.weight". Layers
+    # that are matched in their order need that of the numbers.
+    entries = sorted(entries, key=lambda entry: _natural(entry[0]))
     return {name: _safe_array(**entry) for name, entry in entries}
+
+
+def _natural(name):
+    """Returns a key that sorts names by the numbers in them."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part)
+        for part in re.split(r"(\d+)", name)
+    ]
 
 
 def _safe_array(dtype, shape, data, **_):

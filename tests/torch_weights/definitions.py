@@ -83,6 +83,13 @@ BUILDERS = {
         34, 10, "relu", normalization=(0.0, 1.0)
     ),
 }
+# Of all that are not named, it is ReLU.
+ACTIVATIONS = {name: "relu" for name in BUILDERS} | {
+    "convnext_tiny": "gelu_exact",
+    "convnext_tiny_convstem": "gelu_exact",
+    "dm_preact_resnet18_silu": "silu",
+    "dm_wide_resnet_28_10_silu": "silu",
+}
 # Of many multiplications: among the large tests.
 LARGE = {name for name in BUILDERS if "wide" in name} | {
     "torchvision_resnet50_normalized"

@@ -146,6 +146,13 @@ class ReadingTest(ReadingTestCase):
         self.assertEqual(reading.read(path)["d"].dtype, bfloat16)
         self.assert_same_bits(reading.read(path)["d"], raw)
 
+    def test_safetensors_come_in_the_order_of_the_numbers(self):
+        path = self.folder / "a.safetensors"
+        names = ["0.bias", "0.weight", "2.weight", "10.weight", "a.1", "a.b"]
+        content = {name: NUMBERS for name in names}
+        safetensors.numpy.save_file(content, path)
+        self.assertEqual(list(reading.read(path)), names)
+
 
 class DamagedFileTest(ReadingTestCase):
     @parameterized.parameters(0, 1, 100, 1007, 1008, 1015, 5000, 666_695)

@@ -50,6 +50,7 @@ from keras_sat.models import resnext
 from keras_sat.models import wide_resnet
 from keras_sat.programs import interruptible
 from keras_sat.torch_weights import load_torch_checkpoint
+from keras_sat.torch_weights import robustbench
 from keras_sat.training import TRADES
 from keras_sat.training import AdversarialTraining
 from keras_sat.training import CrossEntropy

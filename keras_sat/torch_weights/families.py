@@ -98,9 +98,12 @@ FAMILIES = {
         "head": "logits",
     },
 }
-# Tensors that are not weights of any layer: counters of batches, and a stage
-# that the authors of TRADES made and never used.
-IGNORABLE = re.compile(r"(^|\.)(num_batches_tracked$|sub_block1\.)")
+# Tensors that are not weights of any layer: counters of batches; a stage that
+# the authors of TRADES made and never used; and what RobustBench's own loader
+# leaves out, of layers and masks that only the training had.
+IGNORABLE = re.compile(
+    r"(^|\.)(num_batches_tracked$|sub_block1\.|model_preact_hl1\.|scores$)"
+)
 # The names of the tensors of a module, for each name of a Keras weight.
 PARTS = {
     "alpha": "weight",

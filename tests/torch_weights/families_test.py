@@ -76,6 +76,8 @@ class FamiliesTest(TestCase):
         ("num_batches_tracked", True),
         ("module.sub_block1.layer.0.conv1.weight", True),
         ("sub_block1.layer.0.conv1.weight", True),
+        ("model_preact_hl1.1.weight", True),
+        ("layer1.0.conv1.scores", True),
         ("bn1.weight", False),
         ("num_batches_tracked.weight", False),
     )

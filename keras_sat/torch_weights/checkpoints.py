@@ -12,6 +12,8 @@ from keras_sat.torch_weights import state_dicts
 EXPECTED = "hold the weights of a network like `model`"
 # How many names of a kind an error lists.
 SHOWN = 4
+# How many characters of each; a file may have names of any length.
+LONGEST = 200
 
 
 def load_torch_checkpoint(model, path, entry=None):
@@ -110,11 +112,12 @@ def _is_copy(name, match, arrays):
     Wrappers of attackers hold the network twice: `model.fc.weight` and
     `attacker.model.fc.weight`.
     """
-    parts = name.split(".")
-    for i in range(len(parts)):
-        used = match.used.get(".".join(parts[i:]))
+    plain = name
+    for _ in range(matching.LONGEST_PREFIX):
+        used = match.used.get(plain)
         if used is not None:
             return np.array_equal(arrays[used], arrays[name])
+        plain = plain.partition(".")[2]
     return False
 
 
@@ -194,4 +197,5 @@ def _listed(kind, names):
     if not names:
         return []
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return [f"{kind}: {', '.join(names[:SHOWN])}{more}."]
+    shown = ", ".join(name[:LONGEST] for name in names[:SHOWN])
+    return [f"{kind}: {shown}{more}."]

@@ -152,7 +152,7 @@ def _pattern(template):
     parts = NUMBER.split(template)
     # In turns: what stands between numbers, the name of one, and its shift.
     texts, names = [re.escape(text) for text in parts[::3]], parts[1::3]
-    groups = [f"(?P<{name}>\\d+)" for name in names]
+    groups = [f"(?P<{name}>\\d{{1,4}})" for name in names]
     pairs = zip(texts, [*groups, ""], strict=True)
     return re.compile("".join(text + group for text, group in pairs))
 

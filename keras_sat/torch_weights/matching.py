@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-import re
+import itertools
 
 from keras_sat.torch_weights import families
 from keras_sat.torch_weights import flattening
@@ -11,6 +11,8 @@ from keras_sat.torch_weights import layouts
 # A prefix that fewer of the tensors share belongs to a part of a network.
 SHARED = 0.5
 IN_ORDER = "the order of the layers"
+# How many words a prefix may have: hostile names consist of very many.
+LONGEST_PREFIX = 8
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -145,8 +147,9 @@ def prefixes(names, wanted):
     """
     counts = collections.Counter([""])
     for name in names:
-        for place in [0, *(dot.end() for dot in re.finditer(r"\.", name))]:
-            counts[name[:place]] += 1
+        words = name.split(".", LONGEST_PREFIX)[:-1]
+        counts.update(itertools.accumulate(f"{word}." for word in words))
+        counts[""] += 1
     enough = SHARED * min(wanted, len(names))
     return [prefix for prefix, count in counts.items() if count >= enough]
 

@@ -19,6 +19,9 @@ class _Mark:
 
 
 MARK = _Mark()
+# The types of keys. Python computes the hash of a tuple without a limit to its
+# depth: one that is nested very deeply would end the process.
+KEYS = (str, bytes, int, float, bool, type(None))
 
 
 def load(file, constructors, persistent):
@@ -48,6 +51,23 @@ def load(file, constructors, persistent):
             )
         action(machine, argument)
     return machine.stack.pop()
+
+
+def dictionary(pairs=()):
+    """Returns a dict of pairs of keys and values.
+
+    Args:
+        pairs: iterable of pairs.
+
+    Raises:
+        ValueError: If a key is anything but a word or a number.
+    """
+    found = {}
+    for key, value in pairs:
+        if type(key) not in KEYS:
+            raise ValueError(f"A key is a {type(key).__name__}.")
+        found[key] = value
+    return found
 
 
 class _Machine:
@@ -133,12 +153,12 @@ class _Machine:
     def set_item(self, _):
         """Puts a key and a value into a dictionary."""
         value, key = self.stack.pop(), self.stack.pop()
-        self.top(dict)[key] = value
+        self.top(dict).update(dictionary([(key, value)]))
 
     def set_items(self, _):
         """Puts the pairs above the last mark into a dictionary."""
         pairs = self.pop_pairs()
-        self.top(dict).update(pairs)
+        self.top(dict).update(dictionary(pairs))
 
     def last(self, count):
         """Replaces the last values by a tuple of them."""
@@ -177,7 +197,7 @@ ACTIONS = {
     "EMPTY_DICT": lambda machine, _: machine.push({}),
     "LIST": lambda machine, _: machine.push(machine.pop_many()),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_many())),
-    "DICT": lambda machine, _: machine.push(dict(machine.pop_pairs())),
+    "DICT": lambda machine, _: machine.push(dictionary(machine.pop_pairs())),
     "TUPLE1": lambda machine, _: machine.last(1),
     "TUPLE2": lambda machine, _: machine.last(2),
     "TUPLE3": lambda machine, _: machine.last(3),

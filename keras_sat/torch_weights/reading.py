@@ -34,6 +34,7 @@ EXPECTED = (
     "be a complete file of weights that PyTorch or safetensors wrote, with "
     "nothing but tensors, dictionaries, lists and numbers"
 )
+LONGEST = 300
 STATE_DICT = (
     "Where PyTorch is installed, write the weights alone: "
     "torch.save(model.state_dict(), path)."
@@ -89,7 +90,9 @@ def refusing_broken_files(path):
         zipfile.BadZipFile,
     ) as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        reason = lines[0] if lines[0].endswith(".") else f"{lines[0]}."
+        # A name in the file, which the reason may contain, has any length.
+        reason = lines[0] if len(lines[0]) < LONGEST else lines[0][:LONGEST]
+        reason = f"{reason.removesuffix('.')}."
         checks.refuse("path", EXPECTED, path, f"{reason} {STATE_DICT}")
 
 

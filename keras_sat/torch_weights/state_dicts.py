@@ -8,6 +8,8 @@ from keras_sat.torch_weights import tensors
 # if a file has both.
 AVERAGES = ("ema", "averag", "swa")
 NOT_AVERAGES = ("unaveraged", "not_averaged")
+# How many dictionaries and lists may lie in each other.
+DEEPEST = 16
 
 
 def find(content):
@@ -24,12 +26,14 @@ def find(content):
     Raises:
         ValueError: If a tensor leaves its storage.
     """
-    found, seen, waiting = {}, set(), [("", content)]
+    found, seen, waiting = {}, set(), [("", content, 0)]
     while waiting:
-        place, value = waiting.pop()
+        place, value, depth = waiting.pop()
         # A list may contain itself, or one other list many times.
         if id(value) in seen or not isinstance(value, dict | list | tuple):
             continue
+        if depth > DEEPEST:
+            raise ValueError(f"It is nested more than {DEEPEST} times.")
         seen.add(id(value))
         items = value.items() if isinstance(value, dict) else enumerate(value)
         items = [(joined(place, key), key, item) for key, item in items]
@@ -38,7 +42,7 @@ def find(content):
         }
         if arrays:
             found[place] = arrays
-        waiting += [(inner, item) for inner, _, item in reversed(items)]
+        waiting += [(at, item, depth + 1) for at, _, item in reversed(items)]
     return dict(sorted(found.items(), key=lambda item: rank(item[0])))
 
 

@@ -113,8 +113,15 @@ def storage(identifier):
     """
     kind, name, key, _, numel = identifier[:5]
     views = [part for part in identifier[5:] if part is not None]
-    known = kind == "storage" and name in STORAGES and not views
-    if not known or type(key) is not str or not _is_count(numel):
+    known = (
+        # Its type first: Python cannot look up a very deep tuple.
+        type(name) is pickles.Name
+        and name in STORAGES
+        and kind == "storage"
+        and type(key) is str
+        and _is_count(numel)
+    )
+    if not known or views:
         raise ValueError(f"It refers to {identifier!r}.")
     return Storage(key=key, dtype=STORAGES[name], numel=numel)
 
@@ -140,7 +147,7 @@ def _is_count(number):
 # All that a pickle in a file of weights may name; see `pickles.load`.
 CONSTRUCTORS = {
     **dict.fromkeys(STORAGES),
-    "collections.OrderedDict": dict,
+    "collections.OrderedDict": pickles.dictionary,
     "torch.Size": tuple,
     "torch._utils._rebuild_parameter": lambda data, *_: data,
     "torch._utils._rebuild_tensor": _rebuilt,

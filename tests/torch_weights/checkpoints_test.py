@@ -325,3 +325,36 @@ class RefusedTest(CheckpointsTestCase):
                 keras_sat.load_torch_checkpoint(model, self.path)
         with self.assertRaisesRegex(TypeError, "`path` must be a path"):
             keras_sat.load_torch_checkpoint(self.model, None)
+
+
+class AutoAttackTest(CheckpointsTestCase):
+    @parameterized.parameters(
+        # Robust accuracy by the official AutoAttack, version "standard", seed
+        # 0, on the same images. Two seeds of Square differ by a point at L2.
+        ("linf", 0.1, 0.6797, 1 / 512),
+        ("l2", 1.5, 0.0625, 0.015),
+    )
+    @pytest.mark.large
+    def test_the_real_network_withstands_as_officially_measured(
+        self, norm, epsilon, expected, tolerance
+    ):
+        with np.load(FIXTURES / "torch" / "fashion_mnist_512.npz") as file:
+            images, labels = file["images"], file["labels"].astype("int32")
+        self.path.write_bytes(torch_files.real_old())
+        model = torch_files.real_network()
+        keras_sat.load_torch_checkpoint(model, self.path)
+        report = keras_sat.evaluate_robustness(
+            model,
+            (images, labels),
+            "standard",
+            epsilon,
+            norm,
+            diagnose=False,
+            batch_size=512,
+            verbose=0,
+        )
+        self.assertAllClose(report.clean_accuracy, 418 / 512)
+        # The official figures are rounded to a hundredth of a percent.
+        self.assertAllClose(
+            report.robust_accuracy, expected, rtol=0, atol=tolerance + 1e-4
+        )

@@ -160,6 +160,13 @@ class ByNamesTest(TestCase):
         real = torch_files.real_tensors()
         self.assertIsNone(matching.nearest_family(real))
 
+    def test_names_of_very_many_words_take_no_memory(self):
+        names = ["a." * 10**6 + str(i) for i in range(10)]
+        self.assertLen(matching.prefixes(names, 10), 9)
+        arrays = {f"layer{'9' * 10**5}.0.conv1.{n}": np.ones(3) for n in names}
+        match = matching.best(models.wide_resnet(10, 1), arrays)
+        self.assertLen(match.left, 10)
+
     def test_integers_are_no_weights(self):
         found = tensors()
         found["head.0.weight"] = found["head.0.weight"].astype("int8")

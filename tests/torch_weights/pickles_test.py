@@ -33,7 +33,7 @@ DATA = (
     (1, 2),
     (1, 2, 3),
     (1, 2, 3, 4),
-    {"a": {"b": (1, [2.0])}, 3: "c", (4, 5): None},
+    {"a": {"b": (1, [2.0])}, 3: "c", None: (4, 5)},
     [SHARED, SHARED, {"x": SHARED}],
     list(range(3000)),
     {str(i): i for i in range(3000)},
@@ -127,10 +127,19 @@ class PicklesTest(TestCase):
         (b"\x80\x02)K\x01a.", "It fills a tuple"),
         (b"\x80\x02]K\x01K\x02s.", "It fills a list"),
         (b"\x80\x02}(K\x01u.", "longer|shorter"),
+        # Keys whose hash Python computes without a limit to the depth.
+        (b"\x80\x02}" + b")" + b"\x85" * 10**5 + b"K\x01s.", "key is a tuple"),
+        (b"\x80\x02(" + b")" + b"\x85" * 10**5 + b"K\x01d.", "key is a tuple"),
+        (
+            b"ccollections\nOrderedDict\n]])"
+            + b"\x85" * 10**5
+            + b"aK\x01aa\x85R.",
+            "key is a tuple",
+        ),
     )
     def test_other_instructions_are_refused(self, pickled, message):
         known = {
-            "collections.OrderedDict": dict,
+            "collections.OrderedDict": pickles.dictionary,
             "torch.FloatStorage": None,
         }
         with self.assertRaisesRegex(ValueError, message):

@@ -300,6 +300,17 @@ class HostileFileTest(ReadingTestCase):
         content[at + 20 : at + 28] = struct.pack("<II", 2**31, 2**31)
         self.assert_refused(self.write(content))
 
+    def test_very_deep_identifiers_are_refused(self):
+        deep = b")" + b"\x85" * 10**5
+        for pickled in (
+            deep + b"Q.",
+            b"(X\x07\0\0\0storage" + deep + b"X\x01\0\0\x000NK\x04tQ.",
+            b"ctorch\n" + b"A" * 10**6 + b"\n.",
+        ):
+            entries = torch_files.entries(b"\x80\x02" + pickled)
+            path = torch_files.write_zip(self.path, entries)
+            self.assert_refused(path)
+
     def test_a_storage_may_not_have_two_types(self):
         first = b"(X\x07\0\0\0storagectorch\n%sStorage\nX\x01\0\0\0"
         first += b"0X\x03\0\0\0cpuK\x04tQ"

@@ -50,11 +50,18 @@ class StateDictsTest(TestCase):
         content = [WEIGHTS]
         content.append(content)
         self.assertEqual(list(state_dicts.find(content)), ["0"])
-        # Each list holds the one before it twice: 2 ** 100 paths.
+        # Each list holds the one before it a thousand times: 10 ** 45 paths.
         nested = [WEIGHTS]
-        for _ in range(100):
-            nested = [nested, nested]
+        for _ in range(15):
+            nested = [nested] * 1000
         self.assertLen(state_dicts.find(nested), 1)
+
+    def test_very_deep_lists_are_refused(self):
+        nested = [WEIGHTS]
+        for _ in range(10**5):
+            nested = [nested]
+        with self.assertRaisesRegex(ValueError, "nested more than 16 times"):
+            state_dicts.find(nested)
 
     def test_files_without_tensors_have_none(self):
         for content in (None, 3, "word", {}, {"a": [1, 2.0, "b"]}):

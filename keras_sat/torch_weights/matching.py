@@ -4,12 +4,17 @@ import collections
 import dataclasses
 import itertools
 
+import keras
+
+from keras_sat.models import standardization
 from keras_sat.torch_weights import families
 from keras_sat.torch_weights import flattening
 from keras_sat.torch_weights import layouts
 
 # A prefix that fewer of the tensors share belongs to a part of a network.
 SHARED = 0.5
+# Layers whose weights are statistics of pixels.
+PIXELS = (keras.layers.Normalization, standardization.Standardization)
 IN_ORDER = "the order of the layers"
 # How many words a prefix may have: hostile names consist of very many.
 LONGEST_PREFIX = 8
@@ -101,7 +106,7 @@ def sites(model):
     return [
         Site(layer=layer, weight=weight, image=images.get(id(layer)))
         for layer in flattening.layers(model)
-        if type(layer).__name__ not in ("Normalization", "Standardization")
+        if not isinstance(layer, PIXELS)
         for weight in layer.weights
     ]
 

@@ -121,10 +121,10 @@ class TableTest(TestCase):
     def test_every_entry_can_be_built(self):
         built = {}
         for e in ENTRIES:
-            key = (e.network, e.size, e.dataset)
+            key = (e.network, e.size)
             if key not in built:
                 built[key] = e.build().count_params()
-        self.assertGreater(built["dm_wide_resnet", "94-16", "cifar10"], 3e8)
+        self.assertGreater(built["dm_wide_resnet", "94-16"], 3e8)
 
 
 class RobustBenchTest(TestCase):

@@ -108,4 +108,5 @@ def _inputs_of_nested(model):
 
 
 def _origin(tensor):
+    """Returns the layer or operation that a symbolic tensor comes from."""
     return tensor._keras_history.operation

@@ -114,4 +114,5 @@ def _applied(model):
 
 
 def _shown(values):
+    """Returns the numbers of an array as they are best read."""
     return tuple(float(f"{value:.6g}") for value in values)

@@ -60,8 +60,10 @@ def joined(place, key):
 
 
 def _is_tensor(value):
+    """Tells if something is a tensor of PyTorch or of safetensors."""
     return isinstance(value, tensors.Tensor | np.ndarray)
 
 
 def _array(value):
+    """Returns the NumPy array of a tensor, without a copy."""
     return value if isinstance(value, np.ndarray) else value.array()

@@ -170,6 +170,7 @@ def load_pickle(file, storages):
     """
 
     def find(identifier):
+        # One storage for all tensors that share it.
         found = storage(identifier)
         known = storages.setdefault(found.key, found)
         if known != found:

@@ -55,7 +55,7 @@ def load_torch_checkpoint(model, path, entry=None):
     keras_sat.load_torch_checkpoint(model, "resnet50.pth")
     ```
     """
-    checks.classifiers.bare("model", model)
+    checks.keras_network("model", model)
     path = checks.path("path", path)
     content = reading.read(path)
     with reading.refusing_broken_files(path):

@@ -35,15 +35,15 @@ flags.mark_flag_as_required("checkpoint")
 
 
 def build():
-    """The network that the flags describe, without its weights."""
+    """Builds the network that the flags describe, without its weights."""
     if FLAGS.network:
         options = json.loads(FLAGS.options)
         return keras_sat.models.get(FLAGS.network, **options)
     return keras.saving.load_model(FLAGS.model, compile=False)
 
 
-def test_images(size):
-    """The images, uint8 or float in `[0, 1]`, with their class ids."""
+def read_images(size):
+    """Returns images, uint8 or float in `[0, 1]`, and their class ids."""
     if FLAGS.images == "cifar10":
         return keras_sat.data.cifar10()[1]
     if FLAGS.images.endswith(".npz"):
@@ -63,7 +63,7 @@ def main(_):
     if FLAGS.images:
         report = keras_sat.evaluate_robustness(
             model,
-            test_images(model.input_shape[1]),
+            read_images(model.input_shape[1]),
             FLAGS.attacks or "standard",
             # With a radius of 0, there is the clean accuracy only.
             FLAGS.epsilon if FLAGS.attacks else 0,

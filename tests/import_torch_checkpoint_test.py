@@ -1,22 +1,23 @@
 """Runs the example that imports weights of PyTorch."""
 
 import pathlib
-from unittest import mock
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
-from absl.testing import flagsaver
 from PIL import Image
 
 import keras_sat
-from examples import import_torch_checkpoint as example
 from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 from tests.torch_weights import definitions
 from tests.torch_weights import torch_files
 
 pytestmark = pytest.mark.numeric
+
+ROOT = pathlib.Path(keras_sat.__file__).parents[1]
 
 
 class ImportTorchCheckpointTest(TestCase):
@@ -26,13 +27,22 @@ class ImportTorchCheckpointTest(TestCase):
         self.checkpoint = self.folder / "weights.pth"
 
     def run_example(self, **options):
-        """The printed lines."""
-        example.FLAGS.mark_as_parsed()
-        options["checkpoint"] = str(self.checkpoint)
-        with flagsaver.flagsaver(**options):
-            with mock.patch("builtins.print") as printed:
-                example.main([])
-        return "\n".join(str(call.args[0]) for call in printed.mock_calls)
+        """Runs the example in a process and returns what it printed."""
+        # Not imported: two programs with the flag `--checkpoint` cannot be
+        # imported by one process.
+        flags = {"checkpoint": self.checkpoint} | options
+        result = subprocess.run(
+            [
+                sys.executable,
+                ROOT / "examples" / "import_torch_checkpoint.py",
+                *(f"--{flag}={value}" for flag, value in flags.items()),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(result.returncode, 0, result.stderr[-2000:])
+        return result.stdout
 
     def test_a_network_of_a_user_is_measured_and_saved(self):
         self.checkpoint.write_bytes(torch_files.real_old())
@@ -42,7 +52,7 @@ class ImportTorchCheckpointTest(TestCase):
         printed = self.run_example(
             model=str(layers),
             images=str(images),
-            attacks=["apgd-ce"],
+            attacks="apgd-ce",
             epsilon=0.1,
             reported="81.64, 67.97",
             output=str(output),

@@ -35,6 +35,7 @@ from keras_sat import plots
 from keras_sat import preprocessing
 from keras_sat import recipes
 from keras_sat import schedules
+from keras_sat import torch_weights
 from keras_sat import training
 from keras_sat.activations import SmoothReLU
 from keras_sat.activations import relu_with_gradient_of
@@ -54,12 +55,16 @@ from keras_sat.loading import load_classifier
 from keras_sat.loading import load_model
 from keras_sat.models import activation_sites
 from keras_sat.models import convert_activations
+from keras_sat.models import convnext
 from keras_sat.models import efficientnet
 from keras_sat.models import load_official_checkpoint
+from keras_sat.models import preact_resnet
 from keras_sat.models import resnet
 from keras_sat.models import resnext
 from keras_sat.models import wide_resnet
 from keras_sat.programs import interruptible
+from keras_sat.torch_weights import load_torch_checkpoint
+from keras_sat.torch_weights import robustbench
 from keras_sat.training import TRADES
 from keras_sat.training import AdversarialTraining
 from keras_sat.training import CrossEntropy

@@ -35,6 +35,7 @@ LEVELS = {
     "export": 3,
     "models": 3,
     "evaluation": 4,
+    "torch_weights": 4,
     "training": 4,
     "callbacks": 5,
     "loading": 5,

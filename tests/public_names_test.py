@@ -13,11 +13,13 @@ NAMES = {
         "APGD AdversarialTraining Attack AutoAttack CrossEntropy FAB FGSM "
         "Objective PGD RobustnessReport SATModel SmoothReLU Square TRADES "
         "activation_sites activations attacks callbacks convergence_curve "
-        "convert_activations data distribution efficientnet "
+        "convert_activations convnext data distribution efficientnet "
         "evaluate_robustness evaluation export interruptible "
-        "load_classifier load_model load_official_checkpoint models plots "
+        "load_classifier load_model load_official_checkpoint "
+        "load_torch_checkpoint models plots preact_resnet "
         "preprocessing recipes relu_with_gradient_of resnet resnext "
-        "robustness_curve schedules strategy training wide_resnet"
+        "robustbench robustness_curve schedules strategy torch_weights "
+        "training wide_resnet"
     ),
     "callbacks": (
         "AdversarialImages BestCheckpoint CatastrophicOverfitting PREEMPTED "

@@ -1,14 +1,17 @@
 """The layers that networks repeat, and the arguments that builders share."""
 
 import dataclasses
+import math
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from keras_sat import activations
 from keras_sat import checks
 from keras_sat import distribution
 from keras_sat.convolutions import convolve_by_groups
+from keras_sat.models import standardization
 
 # Networks are the same whatever `keras.config.set_image_data_format` says.
 CHANNELS_LAST = {"data_format": "channels_last"}
@@ -37,6 +40,29 @@ class GroupedConv2D(keras.layers.Conv2D):
         return convolve_by_groups(self, inputs, kernel)
 
 
+@keras.saving.register_keras_serializable("keras_sat")
+class SymmetricMaxPooling2D(keras.layers.MaxPooling2D):
+    """`keras.layers.MaxPooling2D` that is padded equally on all sides.
+
+    This is the padding of PyTorch. That of TensorFlow depends on the size of
+    the images. Takes channels-last images, and windows of odd size.
+
+    Args:
+        *args: arguments of `keras.layers.MaxPooling2D`.
+        **kwargs: arguments of `keras.layers.MaxPooling2D`.
+    """
+
+    def call(self, inputs):
+        """See `keras.layers.MaxPooling2D.call`."""
+        pads = [(size // 2, size // 2) for size in self.pool_size]
+        # Not zeros: those would win against the negative values that smooth
+        # activations have.
+        inputs = ops.pad(
+            inputs, [(0, 0), *pads, (0, 0)], constant_values=-math.inf
+        )
+        return ops.max_pool(inputs, self.pool_size, self.strides, "valid")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkBuilder:
     """Makes the layers of a network; holds the arguments of all builders.
@@ -47,6 +73,12 @@ class NetworkBuilder:
         num_classes: int >= 2. Number of logits.
         input_shape: tuple `(height, width, channels)`. Sizes may be `None`.
         name: str. Name of the model.
+        normalization: pair `(mean, std)` of numbers, or of sequences of one
+            number for each channel; or `"cifar10"` or `"imagenet"`, for those
+            of public networks. The first layer subtracts the mean from the
+            pixels, which lie in `[0, 1]`, and divides by the standard
+            deviation. Defaults to `(0.5, 0.5)`, which makes them lie in
+            `[-1, 1]`.
         zero_gamma: bool. Whether the last normalization of a residual branch
             starts at 0, so that the block begins as the identity. Defaults to
             `False`.
@@ -71,6 +103,7 @@ class NetworkBuilder:
     num_classes: int
     input_shape: tuple
     name: str
+    normalization: object = standardization.SYMMETRIC
     zero_gamma: bool = False
     batch_norm_momentum: float = 0.9
     batch_norm_epsilon: float = 1e-5
@@ -81,22 +114,19 @@ class NetworkBuilder:
         activations.get(self.activation)
         checks.integer("num_classes", self.num_classes, least=2)
         _check_input_shape(self.input_shape)
+        standardization.check(self.normalization, self.input_shape[-1])
         checks.probability("batch_norm_momentum", self.batch_norm_momentum)
         checks.real("batch_norm_epsilon", self.batch_norm_epsilon, above=0)
 
     def images(self):
-        """Returns the input of the network, and the same images rescaled.
+        """Returns the input of the network, and the same images standardized.
 
         Returns:
-            Symbolic images `(batch, *input_shape)` in `[0, 1]`, and in
-            `[-1, 1]`.
+            Symbolic images `(batch, *input_shape)` in `[0, 1]`, and what
+            `normalization` makes of them.
         """
         images = keras.Input(tuple(self.input_shape), name="images")
-        # In float32 under any policy: bfloat16 has no 256 levels in [0, 1].
-        rescale = keras.layers.Rescaling(
-            2.0, offset=-1.0, dtype="float32", name="rescale"
-        )
-        return images, rescale(images)
+        return images, standardization.standardize(images, self.normalization)
 
     def activate(self, x, name):
         """Applies the activation after the layer `name`.
@@ -150,12 +180,23 @@ class NetworkBuilder:
             size,
             strides,
             groups=groups,
-            kernel_initializer=self._initializer(),
+            kernel_initializer=self.initializer(),
             name=name,
             **options,
         )(x)
 
-    def padded_conv(self, x, filters, size, name, strides=1, groups=1):
+    def conv_with(self, padding):
+        """Returns `conv` or `padded_conv`.
+
+        Args:
+            padding: str. `"same"` for `conv`, `"symmetric"` for `padded_conv`.
+        """
+        checks.one_of("padding", padding, ("same", "symmetric"))
+        return self.conv if padding == "same" else self.padded_conv
+
+    def padded_conv(
+        self, x, filters, size, name, strides=1, groups=1, **options
+    ):
         """Applies a convolution padded by `size // 2` on each side.
 
         This is the padding of PyTorch. With strides, `"same"` padding of
@@ -169,17 +210,17 @@ class NetworkBuilder:
             x = pad(x)
             padding = "valid"
         return self.conv(
-            x, filters, size, name, strides, groups, padding=padding
+            x, filters, size, name, strides, groups, padding=padding, **options
         )
 
-    def depthwise_conv(self, x, size, name, strides=1):
+    def depthwise_conv(self, x, size, name, strides=1, use_bias=False):
         """Applies one filter to each channel, with `"same"` padding."""
         return keras.layers.DepthwiseConv2D(
             size,
             strides,
             padding="same",
-            use_bias=False,
-            depthwise_initializer=self._initializer(),
+            use_bias=use_bias,
+            depthwise_initializer=self.initializer(),
             name=name,
             **CHANNELS_LAST,
         )(x)
@@ -204,7 +245,8 @@ class NetworkBuilder:
         )
         return keras.Model(images, logits(features), name=self.name)
 
-    def _initializer(self):
+    def initializer(self):
+        """Returns the initializer of a kernel."""
         # A new one for each layer, because each has a seed of its own: one
         # object would make equal kernels of the same shape.
         return keras.initializers.VarianceScaling(

@@ -4,14 +4,18 @@ import functools
 import re
 
 from keras_sat import checks
+from keras_sat.models.convnext import convnext
 from keras_sat.models.efficientnet import efficientnet
+from keras_sat.models.preact_resnet import preact_resnet
 from keras_sat.models.resnet import resnet
 from keras_sat.models.resnet import resnext
 from keras_sat.models.wide_resnet import wide_resnet
 
 # The groups of a pattern are the first arguments of the builder.
 PATTERNS = {
+    r"convnext_([a-z]+)": convnext,
     r"efficientnet_([bl]\d)": efficientnet,
+    r"preact_resnet(\d+)": preact_resnet,
     r"resnet(\d+)": resnet,
     r"resnext(\d+)": resnext,
     r"wide_resnet(\d+)_(\d+)": wide_resnet,

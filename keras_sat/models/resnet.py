@@ -140,8 +140,9 @@ def residual_network(
         num_classes: see `resnet`. Defaults to `1000`.
         input_shape: see `resnet`. Defaults to `(224, 224, 3)`.
         stem: see `resnet`. Defaults to `"imagenet"`.
-        **options: `stem_filters`, `block`, `cardinality` and `group_width`:
-            see `resnet.ResidualBuilder`; `zero_gamma`, here `True` by default,
+        **options: `stem_filters`, `pool_padding`, `block`, `cardinality` and
+            `group_width`: see `resnet.ResidualBuilder`; `normalization`,
+            `zero_gamma`, here `True` by default,
             `batch_norm_momentum`, `batch_norm_epsilon`, `synchronized` and
             `name`: see `blocks.NetworkBuilder`.
 
@@ -187,6 +188,9 @@ class ResidualBuilder(blocks.NetworkBuilder):
         stem: str. `"imagenet"` or `"small"`: see `resnet`. Defaults to
             `"imagenet"`.
         stem_filters: int >= 1. Channels of the stem. Defaults to `64`.
+        pool_padding: str. Where the max pooling of the stem is padded:
+            `"same"`, at the right and at the bottom, or `"symmetric"`, on all
+            sides as in torchvision. Defaults to `"same"`.
         block: str. `"bottleneck"` (1x1, 3x3, 1x1) or `"basic"` (3x3, 3x3).
             Defaults to `"bottleneck"`.
         cardinality: int >= 1. Groups of the 3x3 convolution in a bottleneck
@@ -200,6 +204,7 @@ class ResidualBuilder(blocks.NetworkBuilder):
     zero_gamma: bool = True
     stem: str = "imagenet"
     stem_filters: int = 64
+    pool_padding: str = "same"
     block: str = "bottleneck"
     cardinality: int = 1
     group_width: int = 64
@@ -207,6 +212,8 @@ class ResidualBuilder(blocks.NetworkBuilder):
     def __post_init__(self):
         super().__post_init__()
         checks.one_of("stem", self.stem, ("imagenet", "small"))
+        paddings = ("same", "symmetric")
+        checks.one_of("pool_padding", self.pool_padding, paddings)
         checks.one_of("block", self.block, ("basic", "bottleneck"))
         for name in ("stem_filters", "cardinality", "group_width"):
             checks.integer(name, getattr(self, name))
@@ -222,7 +229,10 @@ class ResidualBuilder(blocks.NetworkBuilder):
         x = self.padded_conv(x, self.stem_filters, 7, "conv0", strides=2)
         x = self.normalize_and_activate(x, "conv0")
         # The official code pads on the right and at the bottom only.
-        pool = keras.layers.MaxPooling2D(
+        pooling = keras.layers.MaxPooling2D
+        if self.pool_padding == "symmetric":
+            pooling = blocks.SymmetricMaxPooling2D
+        pool = pooling(
             3, 2, padding="same", name="pool0", **blocks.CHANNELS_LAST
         )
         return pool(x)

@@ -13,6 +13,7 @@ def wide_resnet(
     num_classes=10,
     input_shape=(32, 32, 3),
     dropout=0.0,
+    padding="symmetric",
     **options,
 ):
     """Builds a Wide ResNet classifier, WRN-depth-width.
@@ -31,9 +32,14 @@ def wide_resnet(
         input_shape: see `resnet`. Defaults to `(32, 32, 3)`.
         dropout: float in `[0, 1]`. Rate between the two convolutions of a
             block. Defaults to `0.0`.
-        **options: `zero_gamma`, `batch_norm_momentum`, `batch_norm_epsilon`,
-            `synchronized` and `name`: see `blocks.NetworkBuilder`. The name is
-            made of depth and width by default.
+        padding: str. How convolutions with strides are padded: `"symmetric"`,
+            by one pixel on each side as in PyTorch, or `"same"`, as TensorFlow
+            does it and DeepMind's robust networks need it. Defaults to
+            `"symmetric"`.
+        **options: `normalization`, `zero_gamma`, `batch_norm_momentum`,
+            `batch_norm_epsilon`, `synchronized` and `name`: see
+            `blocks.NetworkBuilder`. The name is made of depth and width by
+            default.
 
     Returns:
         `keras.Model`; see `resnet`.
@@ -59,29 +65,30 @@ def wide_resnet(
         kernel_distribution="untruncated_normal",
         **options,
     )
+    conv = network.conv_with(padding)
     images, x = network.images()
-    x = network.padded_conv(x, 16, 3, "conv0")
+    x = conv(x, 16, 3, "conv0")
     for stage, filters in enumerate((16 * width, 32 * width, 64 * width)):
         for i in range((depth - 4) // 6):
             strides = 2 if stage > 0 and i == 0 else 1
             block_name = f"group{stage}_block{i}"
-            x = _block(network, x, filters, strides, dropout, block_name)
+            x = _block(network, conv, x, filters, strides, dropout, block_name)
     x = network.normalize_and_activate(x, "final")
     x = blocks.average_pool(x, "pool")
     initializer = keras.initializers.RandomNormal(stddev=0.01)
     return network.classifier(images, x, initializer)
 
 
-def _block(network, x, filters, strides, dropout, name):
+def _block(network, conv, x, filters, strides, dropout, name):
     """Applies a residual block that begins with normalization."""
     y = network.normalize_and_activate(x, f"{name}_conv1")
     if x.shape[-1] != filters or strides > 1:
         # The shortcut starts after the activation, like in the paper's code.
-        x = network.padded_conv(y, filters, 1, f"{name}_convshortcut", strides)
-    y = network.padded_conv(y, filters, 3, f"{name}_conv1", strides)
+        x = conv(y, filters, 1, f"{name}_convshortcut", strides)
+    y = conv(y, filters, 3, f"{name}_conv1", strides)
     y = network.normalize(y, f"{name}_conv2", last=True)
     y = network.activate(y, f"{name}_conv2")
     if dropout > 0:
         y = keras.layers.Dropout(dropout, name=f"{name}_dropout")(y)
-    y = network.padded_conv(y, filters, 3, f"{name}_conv2")
+    y = conv(y, filters, 3, f"{name}_conv2")
     return keras.layers.Add(name=f"{name}_add")([x, y])

@@ -4,6 +4,7 @@ import csv
 import os
 import pathlib
 
+import pytest
 import tensorflow as tf
 
 import keras_sat
@@ -11,6 +12,7 @@ from tests.test_case import TestCase
 
 
 class StandardTest(TestCase):
+    @pytest.mark.large
     def test_a_run_leaves_its_files_in_one_folder(self):
         network, images, labels = self.tiny_classifier()
         model = keras_sat.SATModel(network)

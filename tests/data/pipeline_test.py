@@ -4,6 +4,7 @@ import contextlib
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
@@ -176,6 +177,7 @@ class KerasTest(Temporary):
         )
         self.assertEqual(numbers, [4, 5])
 
+    @pytest.mark.large
     def test_resumed_training_sees_what_it_would_have_seen(self):
         folder = photographs.write_folder(self.folder(), 12)
         self.use_deterministic_ops()

@@ -7,6 +7,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -232,6 +233,7 @@ class ObstaclesTest(TestCase):
         error = tf.errors.ResourceExhaustedError(None, None, "Out of memory")
         self.assertIsNone(xla.obstacle_in(error, broken))
 
+    @pytest.mark.large
     def test_a_compiled_function_does_not_keep_a_model_alive(self):
         model = network(keras.layers.ReLU())
         function = xla.Function(lambda x: x + 1, True, model)

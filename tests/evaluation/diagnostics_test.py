@@ -22,6 +22,7 @@ pytestmark = pytest.mark.numeric
 
 class SoundModelTest(TestCase):
     @parameterized.parameters("linf", "l2")
+    @pytest.mark.large
     def test_a_linear_model_gives_no_warning_from_any_diagnostic(self, norm):
         problem = problems.Linear(5, batch=1200)
         epsilon = problem.epsilons(norm)[1]

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.numeric
 
 class SoundModelTest(TestCase):
     @parameterized.parameters(("linf", 0.1), ("l2", 0.6))
+    @pytest.mark.large
     def test_a_network_trained_for_a_moment_gives_no_warning(
         self, norm, radius
     ):

@@ -15,6 +15,8 @@ BUILDERS = (
     lambda **options: models.resnext(50, **options),
     lambda **options: models.residual_network((1,), (8,), **options),
     lambda **options: models.wide_resnet(10, 1, **options),
+    lambda **options: models.preact_resnet(18, **options),
+    lambda **options: models.convnext("tiny", **options),
     lambda **options: models.efficientnet("b0", **options),
     lambda **options: models.scaled_efficientnet(0.25, **options),
 )
@@ -47,7 +49,7 @@ class SharedArgumentsTest(TestCase):
         with self.assertRaisesRegex(error, message):
             builder(**{"input_shape": (32, 32, 3), name: value})
 
-    @parameterized.parameters(*BUILDERS[2:4], BUILDERS[5])
+    @parameterized.parameters(*BUILDERS[2:4], BUILDERS[-1])
     def test_options_reach_every_normalization(self, builder):
         model = builder(
             input_shape=(32, 32, 3),
@@ -115,3 +117,30 @@ class GroupedConv2DTest(TestCase):
         self.assertEqual(found.shape[0], (size + 2 - 3) // 2 + 1)
         self.assertEqual(float(found[0, 0]), 4.0)
         self.assertEqual(float(found[1, 1]), 9.0)
+
+
+class SymmetricMaxPoolingTest(TestCase):
+    @parameterized.parameters(8, 9)
+    def test_windows_are_centred_at_every_second_pixel(self, size):
+        # All below 0, so that padding with zeros would win.
+        x = np.random.default_rng(0).uniform(-2, -1, (2, size, size, 3))
+        layer = blocks.SymmetricMaxPooling2D(3, 2, padding="same")
+        found = layer(x.astype("float32"))
+        padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=-9)
+        expected = np.max(
+            [
+                padded[:, i : i + size : 2, j : j + size : 2]
+                for i in range(3)
+                for j in range(3)
+            ],
+            axis=0,
+        )
+        self.assertAllClose(found, expected)
+        self.assertEqual(found.shape, layer.compute_output_shape(x.shape))
+
+    def test_is_an_option_of_residual_networks(self):
+        model = models.resnet(18, pool_padding="symmetric")
+        pool = model.get_layer("pool0")
+        self.assertIsInstance(pool, blocks.SymmetricMaxPooling2D)
+        with self.assertRaisesRegex(ValueError, "`pool_padding` must be one"):
+            models.resnet(18, pool_padding="left")

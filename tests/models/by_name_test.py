@@ -13,6 +13,8 @@ class NamedTest(TestCase):
         ("resnet18", lambda: keras_sat.resnet(18, **OPTIONS)),
         ("resnext50", lambda: keras_sat.resnext(50, **OPTIONS)),
         ("wide_resnet10_2", lambda: keras_sat.wide_resnet(10, 2, **OPTIONS)),
+        ("preact_resnet18", lambda: keras_sat.preact_resnet(18, **OPTIONS)),
+        ("convnext_tiny", lambda: keras_sat.convnext("tiny", **OPTIONS)),
         ("efficientnet_b1", lambda: keras_sat.efficientnet("b1", **OPTIONS)),
     )
     def test_a_name_is_a_call_of_the_builder(self, name, build):

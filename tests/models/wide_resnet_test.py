@@ -52,6 +52,21 @@ class WideResNetTest(TestCase):
         self.assertEqual(layer.input.shape[1:3], (18, 18))
         self.assertEqual(layer.output.shape[1:3], (8, 8))
 
+    def test_downsamples_like_deepmind(self):
+        model = models.wide_resnet(10, 1, "silu", padding="same")
+        conv = model.get_layer("group1_block0_conv1")
+        self.assertEqual((conv.padding, conv.strides), ("same", (2, 2)))
+        x = np.random.default_rng(0).uniform(size=(1, 32, 32, 16))
+        # By one pixel at the right and at the bottom, and none elsewhere.
+        padded = np.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)])
+        kernel = conv.kernel.numpy()
+        expected = sum(
+            padded[:, i : i + 32 : 2, j : j + 32 : 2] @ kernel[i, j]
+            for i in range(3)
+            for j in range(3)
+        )
+        self.assertAllClose(conv(x), expected, atol=1e-5)
+
     def test_zero_gamma_makes_the_blocks_begin_as_the_identity(self):
         model = models.wide_resnet(16, 1, zero_gamma=True)
         names = ("group0_block0_add", "group0_block1_add")

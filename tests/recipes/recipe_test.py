@@ -10,6 +10,7 @@ from absl.testing import parameterized
 
 import keras_sat
 from keras_sat import recipes
+from keras_sat.weights import decay as weight_decay
 from tests.test_case import TestCase
 
 
@@ -60,7 +61,9 @@ class WeightDecayTest(TestCase):
             self.assertIsNone(model.optimizer.weight_decay)
             variables = model.trainable_variables
             with tf.GradientTape() as tape:
-                penalty = model._penalty()
+                penalty = weight_decay.loss(
+                    model, model.weight_decay, model.replicas
+                )
             gradients = tape.gradient(penalty, [v.value for v in variables])
             decayed = {
                 v.path

@@ -87,6 +87,7 @@ class SavingTest(TestCase):
         other.load_weights(path)
         self.assert_same_bits(model(images), other(images))
 
+    @pytest.mark.large
     def test_a_process_with_only_tensorflow_can_serve_the_export(self):
         inner, images, _ = self.tiny_classifier()
         folder = self.get_temp_dir()

@@ -45,6 +45,7 @@ class SeedStatesTest(TestCase):
     @parameterized.parameters(
         "keras_sat.load_model", "keras.saving.load_model", "load_weights"
     )
+    @pytest.mark.large
     def test_all_noise_goes_on_where_it_was(self, how):
         _, images, labels = self.tiny_classifier()
         keras.utils.set_random_seed(1)

@@ -36,6 +36,7 @@ class XLATest(TestCase):
         return tf.data.Dataset.from_tensor_slices(parts).batch(10, **options)
 
     @parameterized.parameters(True, False)
+    @pytest.mark.large
     def test_an_epoch_is_traced_once(self, drop_remainder):
         model = keras_sat.SATModel(
             self.inner, attack=Counted(steps=2), eval_attack=Counted(steps=3)

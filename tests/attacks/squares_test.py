@@ -114,7 +114,7 @@ class SquaresTest(TestCase):
         tried = norms.get("l2").squares(images, [0.1])
         delta = tried.start(images, 0.5, SEED)
         for i in range(10):
-            new = tried.change(delta, 0.5, 0, (i, 7))
+            new = changed_at(tried, delta, 0.5, 0, (i, 7))
             self.assertAllClose(
                 tf.reduce_sum(tf.square(new), [1, 2]),
                 tf.reduce_sum(tf.square(delta), [1, 2]),

@@ -151,6 +151,19 @@ class StepwiseTest(TestCase):
         )
         self.assertTrue(np.any(expected != alone))
 
+    def test_an_attack_that_gives_perturb_alone_can_be_evaluated(self):
+        near = np.abs(self.images.mean(1) - 0.5) < 0.1
+        report = evaluate(
+            self.model,
+            (self.images, self.labels),
+            [Noise(epsilon=0.1, restarts=3), Darkening(epsilon=0.1)],
+            epsilon=0.1,
+            batch_size=7,
+        )
+        self.assertLen(report.outcomes, 20)
+        # No attack in the ball gets further than the radius.
+        self.assertAllEqual(report.outcomes[~near], np.full(sum(~near), 2))
+
     def test_what_replaces_perturb_is_not_passed_over(self):
         model = self.model
         network = CompiledNetwork(model, jit_compile=False)

@@ -22,7 +22,9 @@ class Pieces:
     """
 
     def __init__(self, attack, network):
-        stepwise = isinstance(attack, StepwiseAttack)
+        kind = type(attack)
+        order = [c for c in kind.__mro__ if "perturb" in vars(c) or "step" in vars(c)]
+        stepwise = isinstance(attack, StepwiseAttack) and "step" in vars(order[0])
         self.attack = attack if stepwise else InOneStep(attack)
         self.network = network
         self._graphs = {}

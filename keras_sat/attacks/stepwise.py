@@ -127,6 +127,7 @@ class Whole(NamedTuple):
 
     images: tf.Tensor
     labels: tf.Tensor
+    rows: tf.Tensor
     adversarial: tf.Tensor
     done: tf.Tensor
 
@@ -143,7 +144,7 @@ class InOneStep:
 
     def begin(self, network, images, labels, rows, seed):
         """See `StepwiseAttack.begin`."""
-        return Whole(images, labels, images, tf.zeros_like(rows, tf.bool))
+        return Whole(images, labels, rows, images, tf.zeros_like(rows, tf.bool))
 
     def shared(self, images, seed):
         """See `StepwiseAttack.shared`."""

@@ -14,6 +14,7 @@ from unittest import mock
 import filelock
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -293,6 +294,7 @@ class FullDiskTest(TestCase):
 class EntrancesTest(TestCase):
     """Everything that writes for long is refused while another does so."""
 
+    @pytest.mark.large
     def test_every_entrance_is_refused_until_the_other_process_is_dead(self):
         folder = pathlib.Path(self.get_temp_dir())
         network, images, labels = self.tiny_classifier()

@@ -64,6 +64,7 @@ class ImportTorchCheckpointTest(TestCase):
         found = keras.saving.load_model(output)(inputs)
         self.assertAllClose(found, expected, rtol=0, atol=2e-5)
 
+    @pytest.mark.large
     def test_a_network_of_robustbench_is_measured_on_a_folder(self):
         name = "dm_preact_resnet18_silu"
         torch_files.save(self.checkpoint, definitions.state_dict(name))
@@ -79,6 +80,7 @@ class ImportTorchCheckpointTest(TestCase):
         self.assertRegex(printed, "clean")
         self.assertIn("Reported elsewhere: not given", printed)
 
+    @pytest.mark.large
     def test_a_network_of_this_package_is_imported(self):
         name = "preact_resnet18"
         torch_files.save(self.checkpoint, {"net": definitions.state_dict(name)})

@@ -55,11 +55,7 @@ def convnext(
             name is made of the variant by default.
 
     Returns:
-        `keras.Model`; see `resnet`.
-
-    Raises:
-        TypeError: See `resnet`.
-        ValueError: See `resnet`.
+        `keras.Model`; see `resnet`, which also says what is refused.
 
     Example:
 

@@ -56,11 +56,7 @@ def efficientnet(
             `dropout` default to those of the variant.
 
     Returns:
-        `keras.Model`; see `resnet`.
-
-    Raises:
-        TypeError: See `resnet`.
-        ValueError: See `resnet`.
+        `keras.Model`; see `resnet`, which also says what is refused.
 
     Example:
 
@@ -120,11 +116,7 @@ def scaled_efficientnet(
             `synchronized` and `name`: see `blocks.NetworkBuilder`.
 
     Returns:
-        `keras.Model`; see `resnet`.
-
-    Raises:
-        TypeError: See `resnet`.
-        ValueError: See `resnet`.
+        `keras.Model`; see `resnet`, which also says what is refused.
     """
     checks.real("width_coefficient", width_coefficient, above=0)
     checks.real("depth_coefficient", depth_coefficient, above=0)

@@ -40,11 +40,7 @@ def preact_resnet(
             made of the depth by default.
 
     Returns:
-        `keras.Model`; see `resnet`.
-
-    Raises:
-        TypeError: See `resnet`.
-        ValueError: See `resnet`.
+        `keras.Model`; see `resnet`, which also says what is refused.
 
     Example:
 

@@ -96,11 +96,7 @@ def resnext(
         **options: further arguments of `residual_network`.
 
     Returns:
-        `keras.Model`; see `resnet`.
-
-    Raises:
-        TypeError: See `resnet`.
-        ValueError: See `resnet`.
+        `keras.Model`; see `resnet`, which also says what is refused.
 
     Reference:
     - [Xie et al., 2017](https://arxiv.org/abs/1611.05431)
@@ -147,11 +143,7 @@ def residual_network(
             `name`: see `blocks.NetworkBuilder`.
 
     Returns:
-        `keras.Model`; see `resnet`.
-
-    Raises:
-        TypeError: See `resnet`.
-        ValueError: See `resnet`.
+        `keras.Model`; see `resnet`, which also says what is refused.
     """
     for argument, values in (("repeats", repeats), ("filters", filters)):
         blocks.check_positive_integers(argument, values)

@@ -42,11 +42,7 @@ def wide_resnet(
             default.
 
     Returns:
-        `keras.Model`; see `resnet`.
-
-    Raises:
-        TypeError: See `resnet`.
-        ValueError: See `resnet`.
+        `keras.Model`; see `resnet`, which also says what is refused.
 
     Reference:
     - [Zagoruyko and Komodakis, 2016](https://arxiv.org/abs/1605.07146)

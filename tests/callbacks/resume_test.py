@@ -117,6 +117,7 @@ class ResumeTest(TestCase):
         self.assertEqual(finished.returncode, 0, finished.stderr)
         self.assert_same_ends(folder / "whole.npz", folder / "cut.npz")
 
+    @pytest.mark.large
     def test_killed_again_and_again_a_run_ends_with_the_same_bits(self):
         folder = pathlib.Path(self.get_temp_dir())
         whole = f"--directory={folder}/whole", f"--path={folder}/whole.npz"

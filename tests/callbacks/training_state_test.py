@@ -7,6 +7,7 @@ import shutil
 
 import keras
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 import keras_sat
@@ -61,6 +62,7 @@ class CheckpointsTest(TestCase):
         with self.assertRaisesRegex(ValueError, "damaged ones only.*Remove"):
             self.train(epochs=3)
 
+    @pytest.mark.large
     def test_a_full_disk_leaves_the_last_checkpoint(self):
         good = self.train().get_weights()
         before = [path.read_bytes() for path in self.checkpoints()]

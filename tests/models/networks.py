@@ -179,3 +179,11 @@ def relus(model):
 def sites_of(model, names=activation_places.NON_SMOOTH):
     """Lists the places of a model with one of some activations."""
     return [site for site in activation_sites(model) if site[1] in names]
+
+
+def outputs_of(model, names):
+    """Returns what layers of a model for small images compute."""
+    features = keras.Model(
+        model.input, [model.get_layer(name).output for name in names]
+    )
+    return features(images(size=32))

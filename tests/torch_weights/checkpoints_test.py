@@ -39,6 +39,11 @@ class CheckpointsTestCase(TestCase):
             self.load(model, content, **options)
         self.assert_same_bits([np.array(w) for w in model.weights], before)
 
+    def assert_smallest_refuses(self, weights, message):
+        """Checks that the smallest definition refuses weights."""
+        model = definitions.BUILDERS[SMALLEST]()
+        self.assert_refused(model, weights, message)
+
 
 class DefinitionsTest(CheckpointsTestCase):
     def check(self, name, dtype="float32"):
@@ -239,30 +244,31 @@ class RefusedTest(CheckpointsTestCase):
     def test_a_missing_tensor_is_named(self):
         weights = definitions.state_dict(SMALLEST)
         del weights["layer2.0.bn2.running_var"]
-        self.assert_refused(
-            definitions.BUILDERS[SMALLEST](),
+        self.assert_smallest_refuses(
             weights,
             "Differences: 1, .* Missing: layer2.0.bn2.running_var. The nearest",
         )
 
-    def test_an_unknown_tensor_is_named(self):
-        weights = definitions.state_dict(SMALLEST)
-        weights["layer5.weight"] = np.ones(3, "float32")
-        self.assert_refused(
-            definitions.BUILDERS[SMALLEST](),
-            weights,
-            "Differences: 1,.* Left over: layer5.weight. ",
-        )
-
-    def test_another_shape_is_named(self):
-        weights = definitions.state_dict(SMALLEST)
-        weights["linear.bias"] = np.ones(100, "float32")
-        self.assert_refused(
-            definitions.BUILDERS[SMALLEST](),
-            weights,
+    @parameterized.named_parameters(
+        (
+            "an_unknown_tensor",
+            *(
+                "layer5.weight",
+                3,
+                "Differences: 1,.* Left over: layer5.weight. ",
+            ),
+        ),
+        (
+            "another_shape",
+            *("linear.bias", 100),
             r"Not fitting: linear.bias has the shape \(100,\), which does not "
             r"fit logits/bias \(10,\).",
-        )
+        ),
+    )
+    def test_is_named(self, name, size, message):
+        weights = definitions.state_dict(SMALLEST)
+        weights[name] = np.ones(size, "float32")
+        self.assert_smallest_refuses(weights, message)
 
     @parameterized.parameters(np.nan, np.inf)
     def test_weights_that_are_not_finite_are_named(self, value):

@@ -14,6 +14,15 @@ import keras_sat
 from tests.test_case import FIXTURES
 
 FOLDER = FIXTURES / "torch"
+
+
+def torchvision(depth, **options):
+    """Returns a ResNet for the small images of the definitions."""
+    return keras_sat.resnet(
+        depth, "relu", 10, (64, 64, 3), pool_padding="symmetric", **options
+    )
+
+
 # From the names of the definitions to the models that are equal to them.
 BUILDERS = {
     "cifar_resnet18": lambda: keras_sat.resnet(
@@ -50,29 +59,17 @@ BUILDERS = {
     "preact_resnet18_v2": lambda: keras_sat.preact_resnet(
         18, "relu", normalization=(0.0, 1.0)
     ),
-    "torchvision_resnet18": lambda: keras_sat.resnet(
+    "torchvision_resnet18": lambda: torchvision(
         18,
-        "relu",
-        10,
-        (64, 64, 3),
-        pool_padding="symmetric",
         normalization=(0.0, 1.0),
     ),
-    "torchvision_resnet50_normalized": lambda: keras_sat.resnet(
+    "torchvision_resnet50_normalized": lambda: torchvision(
         50,
-        "relu",
-        10,
-        (64, 64, 3),
-        pool_padding="symmetric",
         # Replaced by what the file holds.
         normalization=(0.1, 0.2),
     ),
-    "torchvision_wide_resnet50_2": lambda: keras_sat.resnet(
+    "torchvision_wide_resnet50_2": lambda: torchvision(
         50,
-        "relu",
-        10,
-        (64, 64, 3),
-        pool_padding="symmetric",
         group_width=128,
         normalization=(0.0, 1.0),
     ),

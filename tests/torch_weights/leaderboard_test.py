@@ -133,13 +133,16 @@ class RobustBenchTest(TestCase):
         path = pathlib.Path(self.get_temp_dir()) / "weights.pt"
         return torch_files.save(path, wrap(definitions.state_dict(name)))
 
+    def assert_computes(self, model, name):
+        """Checks that a model has the logits of a definition."""
+        expected = definitions.reference(name)["logits"]
+        error = model(definitions.images(name)) - np.array(expected)
+        self.assertLess(np.abs(error).max(), 1e-4 * np.std(expected))
+
     def test_one_line_imports_a_network(self):
         path = self.write("dm_preact_resnet18_silu")
         model = keras_sat.robustbench("Rebuffi2021Fixing_R18_ddpm", path)
-        expected = definitions.reference("dm_preact_resnet18_silu")["logits"]
-        logits = model(definitions.images("dm_preact_resnet18_silu"))
-        error = np.abs(logits - np.array(expected)).max()
-        self.assertLess(error, 1e-4 * np.std(expected))
+        self.assert_computes(model, "dm_preact_resnet18_silu")
 
     def test_takes_the_dictionary_that_the_leaderboard_takes(self):
         path = self.write(
@@ -150,10 +153,7 @@ class RobustBenchTest(TestCase):
             },
         )
         model = keras_sat.robustbench("Andriushchenko2020Understanding", path)
-        expected = definitions.reference("preact_resnet18")["logits"]
-        logits = model(definitions.images("preact_resnet18"))
-        error = np.abs(logits - np.array(expected)).max()
-        self.assertLess(error, 1e-4 * np.std(expected))
+        self.assert_computes(model, "preact_resnet18")
 
     def test_without_a_path_the_network_is_built_only(self):
         with mock.patch.object(leaderboard, "load_torch_checkpoint") as load:

@@ -1,25 +1,16 @@
 """Tests of the attacks that a model is trained and evaluated against."""
 
-import numpy as np
 import pytest
 
 import keras_sat
 from keras_sat.training import attack_choice
-from tests.test_case import TestCase
 from tests.training.problems import WEAK
-from tests.training.problems import dataset
+from tests.training.problems import TrainingTestCase
 
 pytestmark = pytest.mark.numeric
 
 
-class AttackChoiceTest(TestCase):
-    def setUp(self):
-        super().setUp()
-        self.inner, self.images, self.labels = self.tiny_classifier()
-        self.images = np.asarray(self.images)
-        self.labels = np.asarray(self.labels)
-        self.data = dataset(self.images, self.labels)
-
+class AttackChoiceTest(TrainingTestCase):
     def test_evaluate_takes_another_attack(self):
         weak = WEAK.replace(random_start=False)
         strong = weak.replace(epsilon=0.5, step_size=0.1, steps=20)

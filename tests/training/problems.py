@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import keras_sat
 from tests.test_case import PASS
+from tests.test_case import TestCase
 
 WEAK = keras_sat.PGD(epsilon=0.05, step_size=0.05, steps=1)
 # For what is computed in two ways: without noise, which XLA draws differently,
@@ -15,6 +16,17 @@ EVEN = keras_sat.PGD(
 )
 # The operations of a step: two passes for each gradient, and the update.
 STEP = 5 * PASS
+
+
+class TrainingTestCase(TestCase):
+    """Tests with a small network, images, labels, and a dataset of them."""
+
+    def setUp(self):
+        super().setUp()
+        self.inner, self.images, self.labels = self.tiny_classifier()
+        self.images = np.asarray(self.images)
+        self.labels = np.asarray(self.labels)
+        self.data = dataset(self.images, self.labels)
 
 
 def dataset(images, labels, batch_size=8, weights=None):

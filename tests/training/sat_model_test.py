@@ -17,6 +17,7 @@ from tests.test_case import needs_xla
 from tests.training.problems import EVEN
 from tests.training.problems import STEP
 from tests.training.problems import WEAK
+from tests.training.problems import TrainingTestCase
 from tests.training.problems import dataset
 from tests.training.problems import network
 
@@ -36,14 +37,7 @@ class Recorder(keras.layers.Layer):
         return x
 
 
-class FitTest(TestCase):
-    def setUp(self):
-        super().setUp()
-        self.inner, self.images, self.labels = self.tiny_classifier()
-        self.images = np.asarray(self.images)
-        self.labels = np.asarray(self.labels)
-        self.data = dataset(self.images, self.labels)
-
+class FitTest(TrainingTestCase):
     def test_the_two_lines_work_without_compile(self):
         model = keras_sat.SATModel(self.inner)
         history = model.fit(self.data, epochs=2, verbose=0).history

@@ -189,6 +189,7 @@ class SATModelAveragesTest(TestCase):
             self.assertNotAlmostEqual(live["loss"], expected["loss"], places=3)
 
     @parameterized.parameters("save", "checkpoint", "export", "weights")
+    @pytest.mark.large
     def test_what_is_written_during_fit_holds_the_averages(self, how):
         path = os.path.join(self.get_temp_dir(), "best")
         callbacks = {

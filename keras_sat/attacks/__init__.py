@@ -4,7 +4,6 @@ from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.auto_attack import AutoAttack
 from keras_sat.attacks.compiled import compiled
-from keras_sat.attacks.compiled import on_survivors
 from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.pgd import FGSM
 from keras_sat.attacks.pgd import PGD
@@ -20,6 +19,5 @@ __all__ = [
     "AutoAttack",
     "Square",
     "compiled",
-    "on_survivors",
     "requested_attacks",
 ]

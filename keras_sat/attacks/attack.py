@@ -86,6 +86,8 @@ class Attack(config.Config, abc.ABC):
     # True if a missing gradient counts as zero; see `lenient`. This is no field
     # of the dataclass: a lenient copy is equal to the attack, and saved alike.
     is_lenient = False
+    # True if it counts as zero without a warning.
+    is_silent = False
 
     def __post_init__(self):
         checks.value_range(self.value_range)
@@ -214,14 +216,18 @@ class Attack(config.Config, abc.ABC):
             norms.check_radius(scaled.epsilon, self.norm, allow_zero=True)
         return scaled
 
-    def lenient(self):
+    def lenient(self, silently=False):
         """Returns a copy for which a missing gradient is zero, with a warning.
 
         It is meant for one of several attacks, another of which may need no
         gradient. The copy is equal to the attack.
+
+        Args:
+            silently: bool. Whether there is no warning. Defaults to `False`.
         """
         lenient = copy.copy(self)
         object.__setattr__(lenient, "is_lenient", True)
+        object.__setattr__(lenient, "is_silent", silently)
         return lenient
 
     def gradient(self, function, images):
@@ -274,6 +280,8 @@ class Attack(config.Config, abc.ABC):
         """Warns that the gradient is missing, or refuses the model."""
         if not self.is_lenient:
             refuse_missing_gradient()
+        if self.is_silent:
+            return
         logging.warning(
             "%s takes the gradient of the model in its images for zero, as "
             "there is no gradient path from its logits to its images.",

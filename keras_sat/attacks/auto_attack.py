@@ -12,10 +12,10 @@ from keras_sat.attacks.attack import check_untargeted
 from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.loops import where
 from keras_sat.attacks.network import compiled_network
-from keras_sat.attacks.pieces import on_survivors
-from keras_sat.attacks.pieces import pieces_of
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.square import Square
+from keras_sat.attacks.stages import attacked
+from keras_sat.attacks.stages import new_stage
 from keras_sat.config import Config
 from keras_sat.predictions.inference import checked_inference
 from keras_sat.predictions.labels import check_classes
@@ -61,9 +61,10 @@ class AutoAttack(Config):
     its place, and with 2 classes APGD on the margin takes the place of both.
 
     It is called like an `Attack`. Outside a `tf.function`, each attack is given
-    the survivors only, and is compiled once for a model: for any batch size,
-    or, with XLA, for powers of two. Inside a `tf.function`, each attack
-    computes on the whole batch.
+    the survivors only, in pieces of about two seconds, after each of which
+    Ctrl-C is heard. The network is compiled once for all attacks and batches:
+    for any batch size, or, with XLA, for each. Inside a `tf.function`, each
+    attack computes on the whole batch.
 
     Args:
         epsilon: float > 0. Radius of the ball, as a fraction of the width of
@@ -184,20 +185,34 @@ class AutoAttack(Config):
         check_classes(labels, logits)
         alive = is_right(labels, logits)
         adversarial = images
-        if tf.executing_eagerly():
-            network = compiled_network(model, jit_compile)
+        run = self._attacker(model, logits.shape[-1], jit_compile)
         for i, attack in enumerate(self.sequence(logits.shape[-1])):
-            arguments = adversarial, labels, fold_in(seed, i)
-            if tf.executing_eagerly():
-                found = on_survivors(
-                    pieces_of(attack, network), *arguments, alive
-                )
-            else:
-                found = attack(model, *arguments)
+            found = run(attack, adversarial, labels, fold_in(seed, i), alive)
             broken = alive & ~is_right(labels, predict(found))
             adversarial = where(broken, found, adversarial)
             alive &= ~broken
         return adversarial
+
+    def _attacker(self, model, num_classes, jit_compile):
+        """Returns a function that makes an attack on the images left.
+
+        Args:
+            model, jit_compile: see `__call__`.
+            num_classes: int >= 2.
+
+        Returns:
+            Function `(attack, images, labels, seed, alive) -> images`.
+        """
+        if not tf.executing_eagerly():
+            # How many images are left is not known in a graph.
+            return lambda attack, *batch: attack(model, *batch[:-1])
+        network = compiled_network(model, jit_compile)
+
+        def run(attack, images, labels, seed, alive):
+            empty = new_stage(attack, network, num_classes, len(images), seed)
+            return attacked(empty, images, labels, alive)
+
+        return run
 
 
 def _attack(given):

@@ -4,6 +4,7 @@ import weakref
 
 import tensorflow as tf
 
+from keras_sat.attacks.randomness import is_deterministic
 from keras_sat.distribution import xla
 from keras_sat.predictions.inference import inference
 from keras_sat.predictions.inference import input_gradient
@@ -53,6 +54,16 @@ class Network:
         )
         return number, logits, gradient
 
+    def is_deterministic(self, images):
+        """Returns true if the same images are known to get the same logits.
+
+        Args:
+            images: float32 tensor `(batch, ...)`, of which only the shape
+                counts.
+        """
+        del images
+        return False
+
     def _note_missing_gradient(self):
         self.is_differentiable = False
 
@@ -86,7 +97,7 @@ class CompiledNetwork(Network):
 
     def __call__(self, images):
         """Returns the logits `(batch, num_classes)` of images."""
-        return self._function("logits", super().__call__)(images)
+        return self._logits(images)
 
     def value_and_gradient(self, loss, images, *labels):
         """See `Network.value_and_gradient`."""
@@ -96,6 +107,10 @@ class CompiledNetwork(Network):
             return gradient(loss, images, *labels)
 
         return self._function(loss, function)(images, *labels)
+
+    def is_deterministic(self, images):
+        """See `Network.is_deterministic`; the graph of the network tells."""
+        return is_deterministic(self._logits.graph(images))
 
     def without_xla(self, obstacle):
         """Goes on without XLA, with a warning, or refuses to.
@@ -111,6 +126,11 @@ class CompiledNetwork(Network):
         self._functions.clear()
         self.pieces.clear()
 
+    @property
+    def _logits(self):
+        """The compiled form of the function from images to logits."""
+        return self._function("logits", super().__call__)
+
     def _function(self, key, function):
         """Returns the compiled form of a function, made at its first use."""
         # A function that replicas share would hold the variables of the one
@@ -122,7 +142,7 @@ class CompiledNetwork(Network):
                 self.compilations += 1
                 return function(*arguments)
 
-            compiled = _of_any_size(counted)
+            compiled = OfAnySize(counted)
             if self.uses_xla:
                 compiled = xla.Function(
                     counted, self.jit_compile, self.model(), compiled
@@ -131,18 +151,30 @@ class CompiledNetwork(Network):
         return self._functions[key]
 
 
-def _of_any_size(function):
-    """Compiles a function of tensors, once for batches of any size."""
-    compiled = tf.function(function, autograph=False)
+class OfAnySize:
+    """A function of batches, compiled once for all numbers of images.
 
-    def call(*arguments):
+    Args:
+        function: callable of tensors with the batch in front.
+    """
+
+    def __init__(self, function):
+        self._function = tf.function(function, autograph=False)
+
+    def __call__(self, *arguments):
+        """Returns what the function returns for tensors."""
+        return self._concrete(arguments)(*arguments)
+
+    def graph(self, *arguments):
+        """Returns the graph that such arguments are given to."""
+        return self._concrete(arguments).graph
+
+    def _concrete(self, arguments):
         specs = [
             tf.TensorSpec((None, *argument.shape[1:]), argument.dtype)
             for argument in map(tf.convert_to_tensor, arguments)
         ]
-        return compiled.get_concrete_function(*specs)(*arguments)
-
-    return call
+        return self._function.get_concrete_function(*specs)
 
 
 def _replica():
@@ -153,7 +185,7 @@ def _replica():
     context = tf.distribute.get_replica_context()
     if context is None:
         return None
-    return tf.get_static_value(context.replica_id_in_sync_group)
+    return int(tf.get_static_value(context.replica_id_in_sync_group))
 
 
 def compiled_network(model, jit_compile="auto"):
@@ -161,7 +193,8 @@ def compiled_network(model, jit_compile="auto"):
 
     They are made anew if the model was built anew: if it has got other
     variables, or computes in another precision. New values of its variables
-    need no new functions.
+    need no new functions. Of a plain function, it is taken for granted that it
+    computes the same as before.
 
     Args:
         model, jit_compile: see `CompiledNetwork`.

@@ -1,13 +1,13 @@
 """Projected gradient descent, of which FGSM is the single step."""
 
 import dataclasses
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from keras_sat import checks
-from keras_sat.attacks.cycles import Cycles
+from keras_sat.attacks.attempts import Attempt
+from keras_sat.attacks.attempts import Attempts
 from keras_sat.attacks.loops import repeat
 from keras_sat.attacks.loops import where
 from keras_sat.attacks.seeds import fold_in
@@ -91,75 +91,51 @@ class PGD(StepwiseAttack):
 
     def begin(self, network, images, labels, rows, seed):
         """See `StepwiseAttack.begin`."""
-        lowest = tf.fill(tf.shape(rows), -float("inf"))
-        state = _State(
-            images=images,
-            labels=labels,
-            rows=rows,
-            attempt=tf.zeros_like(rows),
-            ascent=None,
-            adversarial=images,
-            success=tf.zeros_like(rows, tf.bool),
-            value=lowest,
-            done=tf.zeros_like(rows, tf.bool),
-        )
-        return state._replace(ascent=self._new_ascent(state, seed))
+        state = Attempts.begin(images, labels, rows)
+        return state._replace(attempt=self._new_attempt(state, seed))
 
     def step(self, network, state, shared):
-        """See `StepwiseAttack.step`; the last of an attempt only looks."""
-        ascent, labels = state.ascent, state.labels
-        ends = (ascent.left <= 0) & ~state.done
+        """See `StepwiseAttack.step`; the last of an attempt only looks.
+
+        The result is that of the first attempt that succeeds.
+        """
+        attempt, labels = state.attempt, state.labels
+        is_last = (attempt.left <= 0) & ~state.done
 
         def look():
             # The gradient is not needed where all attempts end.
-            logits = network(ascent.x)
+            logits = network(attempt.x)
             value = self.objective(labels, logits)
-            return value, logits, tf.zeros_like(ascent.x)
+            return value, logits, tf.zeros_like(attempt.x)
 
         value, logits, gradient = tf.cond(
-            tf.reduce_all(ends | state.done),
+            tf.reduce_all(is_last | state.done),
             look,
-            lambda: self.loss_gradient(network, ascent.x, labels),
+            lambda: self.loss_gradient(network, attempt.x, labels),
         )
         success = self.succeeds(labels, logits)
-        ascent = ascent.seen(value, success)
-        state = self._judged(state, ascent, value, success, ends)
-        moved = self._moved(ascent.x, gradient, state.images)
-        state = state._replace(ascent=self._shortened(ascent, moved))
-        return self._begun_anew(state, ends & ~state.done, shared)
-
-    def _judged(self, state, ascent, value, success, ends):
-        """Returns the state with the result of the attempts that end here.
-
-        Args:
-            state: `_State`.
-            ascent: `_Ascent`. The present attempt.
-            value: float tensor `(batch,)`. The loss of the present iterate.
-            success: bool tensor `(batch,)`. True if it is misclassified.
-            ends: bool tensor `(batch,)`. True if the attempt ends with it.
-        """
-        result = ascent.x
+        ends = is_last
+        if self.best_iterate and self.loss == "margin":
+            # The best iterate has a margin like this one or a larger one.
+            ends |= success & (value > 0) & ~state.done
+        attempt = attempt.seen(value, success)
+        result = attempt.x, value, success
         if self.best_iterate:
-            result, value = ascent.best, ascent.best_value
-            success = ascent.best_success
-        better = ends & (
-            (success & ~state.success)
-            | ((success == state.success) & (value > state.value))
-        )
-        attempt = state.attempt + tf.cast(ends, tf.int32)
-        return state._replace(
-            adversarial=where(better, result, state.adversarial),
-            success=state.success | (ends & success),
-            value=tf.where(better, value, state.value),
-            attempt=attempt,
-            done=state.done | (ends & (attempt >= self.restarts)),
+            result = attempt.best, attempt.best_value, attempt.best_success
+        state = state.judged(*result, ends, self.restarts)
+        moved = self._moved(attempt.x, gradient, state.images)
+        # At random, an iterate may come back and go on to another place.
+        may_repeat = network.is_deterministic(attempt.x)
+        attempt = attempt.moved(moved, may_repeat, self.best_iterate)
+        return self._begun_anew(
+            state._replace(attempt=attempt), ends & ~state.done, shared
         )
 
     def _begun_anew(self, state, anew, seed):
         """Returns the state in which images begin their next attempts.
 
         Args:
-            state: `_State`.
+            state: `Attempts`.
             anew: bool tensor `(batch,)`. The images that begin.
             seed: int32 tensor `(2,)`.
         """
@@ -167,29 +143,20 @@ class PGD(StepwiseAttack):
             return state
 
         def begun():
-            return choose(anew, self._new_ascent(state, seed), state.ascent)
+            return choose(anew, self._new_attempt(state, seed), state.attempt)
 
         # Random numbers are only drawn where they are needed.
-        ascent = tf.cond(tf.reduce_any(anew), begun, lambda: state.ascent)
-        return state._replace(ascent=ascent)
+        attempt = tf.cond(tf.reduce_any(anew), begun, lambda: state.attempt)
+        return state._replace(attempt=attempt)
 
-    def _new_ascent(self, state, seed):
-        """Returns ascents that begin at random points, or at the images."""
-        seeds = fold_in(of_images(seed, state.rows), state.attempt)
+    def _new_attempt(self, state, seed):
+        """Returns attempts that begin at random points, or at the images."""
+        seeds = fold_in(of_images(seed, state.rows), state.ended)
         start = self.start(state.images, seeds)
         if self.best_iterate:
             # The start itself may be returned, so it has to lie in the range.
             start = self.project(start, state.images)
-        return _Ascent.begin(start, self.steps)
-
-    def _shortened(self, ascent, x):
-        """Returns the ascent after a step to `x`, without needless turns."""
-        left = ascent.left - 1
-        cycles, left = ascent.cycles.after(x, left)
-        if self.best_iterate:
-            # In a whole turn, the best iterate has been seen.
-            left = tf.where(cycles.found, 0, left)
-        return ascent._replace(x=x, left=left, cycles=cycles)
+        return Attempt.begin(start, self.steps)
 
     def start(self, images, seed):
         """Returns the images at which the steps begin.
@@ -248,85 +215,6 @@ class PGD(StepwiseAttack):
         """Returns the iterate after a step from `x`."""
         direction = self.ball.steepest_ascent(gradient)
         return self.project(x + self.step_size * self.width * direction, images)
-
-
-class _Ascent(NamedTuple):
-    """The state of an attempt.
-
-    Args:
-        x: images. The present iterates.
-        left: int tensor `(batch,)`. How many steps are left.
-        cycles: `Cycles`.
-        best: images. The iterates of the highest loss.
-        best_value: float tensor `(batch,)`. Their loss.
-        best_success: bool tensor `(batch,)`. True if they are misclassified.
-    """
-
-    x: tf.Tensor
-    left: tf.Tensor
-    cycles: Cycles
-    best: tf.Tensor
-    best_value: tf.Tensor
-    best_success: tf.Tensor
-
-    @classmethod
-    def begin(cls, start, steps):
-        """Returns the attempt before the first step.
-
-        Args:
-            start: images. The first iterates.
-            steps: int. How many steps to make.
-        """
-
-        def fill(number):
-            return tf.fill(tf.shape(start)[:1], number)
-
-        return cls(
-            x=start,
-            left=fill(steps),
-            cycles=Cycles.begin(start),
-            best=start,
-            best_value=fill(-float("inf")),
-            best_success=fill(False),
-        )
-
-    def seen(self, value, success):
-        """Returns the attempt after `x` was evaluated.
-
-        Args:
-            value: float tensor `(batch,)`. The loss of `x`.
-            success: bool tensor `(batch,)`. True if `x` is misclassified.
-        """
-        higher = value > self.best_value
-        return self._replace(
-            best=where(higher, self.x, self.best),
-            best_value=tf.where(higher, value, self.best_value),
-            best_success=tf.where(higher, success, self.best_success),
-        )
-
-
-class _State(NamedTuple):
-    """The state of the attack.
-
-    Args:
-        images, labels, rows: see `StepwiseAttack.begin`.
-        attempt: int tensor `(batch,)`. How many attempts have ended.
-        ascent: `_Ascent`. The present attempt.
-        adversarial: images. The worst ones of the attempts that have ended.
-        success: bool tensor `(batch,)`. True if they are misclassified.
-        value: float tensor `(batch,)`. Their loss.
-        done: bool tensor `(batch,)`. True if all attempts were made.
-    """
-
-    images: tf.Tensor
-    labels: tf.Tensor
-    rows: tf.Tensor
-    attempt: tf.Tensor
-    ascent: tuple
-    adversarial: tf.Tensor
-    success: tf.Tensor
-    value: tf.Tensor
-    done: tf.Tensor
 
 
 def _higher(x, value, best, best_value):

@@ -1,11 +1,9 @@
 """Attacks that are run some steps at a time, on a network compiled once."""
 
-import numpy as np
 import tensorflow as tf
 
-from keras_sat.attacks.stepwise import InOneStep
-from keras_sat.attacks.stepwise import StepwiseAttack
 from keras_sat.attacks.stepwise import advance
+from keras_sat.attacks.stepwise import in_steps
 from keras_sat.distribution import xla
 
 
@@ -22,10 +20,7 @@ class Pieces:
     """
 
     def __init__(self, attack, network):
-        kind = type(attack)
-        order = [c for c in kind.__mro__ if "perturb" in vars(c) or "step" in vars(c)]
-        stepwise = isinstance(attack, StepwiseAttack) and "step" in vars(order[0])
-        self.attack = attack if stepwise else InOneStep(attack)
+        self.attack = in_steps(attack)
         self.network = network
         self._graphs = {}
 
@@ -102,42 +97,15 @@ def pieces_of(attack, network):
     Args:
         attack, network: see `Pieces`.
     """
+    if "__eq__" not in vars(type(attack)):
+        # A class that is no dataclass of its own inherits an equality that
+        # knows nothing of what it adds.
+        return Pieces(attack, network)
     # A lenient attack is equal to the strict one, but does not do the same.
     key = attack, attack.is_lenient
     if key not in network.pieces:
         network.pieces[key] = Pieces(attack, network)
     return network.pieces[key]
-
-
-def on_survivors(pieces, images, labels, seed, alive):
-    """Attacks those images of a batch that other attacks did not break.
-
-    XLA compiles anew for each number of images. For it, the survivors are
-    repeated up to the size of the batch.
-
-    Args:
-        pieces: `Pieces`.
-        images: float32 tensor `(batch, ...)`.
-        labels: int32 tensor `(batch,)`, or `(batch, num_classes)`.
-        seed: int32 tensor `(2,)`.
-        alive: bool array `(batch,)`. The images to attack.
-
-    Returns:
-        Tensor like `images`: adversarial images where `alive` is true, the
-        given ones elsewhere.
-    """
-    indices = np.flatnonzero(alive)
-    if not len(indices):
-        return images
-    rows = indices
-    if pieces.network.uses_xla:
-        rows = np.resize(indices, len(images))
-    batch = tf.gather(images, rows), tf.gather(labels, rows)
-    state = pieces.begin(*batch, rows.astype("int32"), seed)
-    state = pieces.advance(state, seed, np.int32(2**31 - 1))
-    return tf.tensor_scatter_nd_update(
-        images, indices[:, np.newaxis], state.adversarial[: len(indices)]
-    )
 
 
 def _of_any_size(tensor):

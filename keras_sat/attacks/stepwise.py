@@ -160,3 +160,23 @@ class InOneStep:
     def num_steps(self, num_classes):
         """See `StepwiseAttack.num_steps`."""
         return 1
+
+
+def in_steps(attack):
+    """Returns an attack in the form of steps.
+
+    Args:
+        attack: `Attack`.
+
+    Returns:
+        The attack itself, if it is a `StepwiseAttack`. Any other attack becomes
+        one that makes all its work in a single step. So does one whose class
+        has another `perturb` than the class that defines its steps.
+    """
+    if isinstance(attack, StepwiseAttack):
+        for kind in type(attack).__mro__:
+            if "step" in vars(kind):
+                return attack
+            if "perturb" in vars(kind):
+                break
+    return InOneStep(attack)

@@ -132,6 +132,12 @@ class Function:
         self._compiled = None
         return self._otherwise(*arguments)
 
+    def graph(self, *arguments):
+        """Returns the graph that XLA compiles for such arguments."""
+        if self._compiled is None:
+            return self._otherwise.graph(*arguments)
+        return self._compiled.get_concrete_function(*arguments).graph
+
 
 def give_up(jit_compile, model, obstacle):
     """Warns, once for each model, that XLA is not used, or refuses that.
@@ -194,13 +200,9 @@ def _obstacle(graph, model):
         # TensorFlow registers the kernels of XLA when it is first used.
         # Obstacles are found then, when the function is run.
         return None
-    definition = graph.as_graph_def()
-    nodes = [*definition.node]
-    for part in definition.library.function:
-        nodes += part.node_def
     # Inputs have no kernel, and need none.
     known = {"Placeholder": True}
-    for node in nodes:
+    for node in nodes(graph):
         if node.op not in known:
             known[node.op] = _has_kernel(node.op, device)
         if not known[node.op]:
@@ -208,6 +210,20 @@ def _obstacle(graph, model):
             where = _described(layer) if layer else repr(node.name)
             return f"the operation {node.op!r} in {where}"
     return None
+
+
+def nodes(graph):
+    """Returns the nodes of a graph and of all functions that it calls.
+
+    Args:
+        graph: graph of a concrete function.
+
+    Returns:
+        List of `NodeDef`.
+    """
+    definition = graph.as_graph_def()
+    functions = definition.library.function
+    return [*definition.node, *(n for f in functions for n in f.node_def)]
 
 
 def _has_kernel(operation, device):

@@ -63,21 +63,23 @@ def robustness_curve(
         requested_attacks(attacks, epsilon, norm, evaluated.value_range)
         for epsilon in _numbers("epsilons", epsilons, float)
     ]
-    data = read(dataset, batch_size, evaluated)
-    # The attacks of the smallest radius come first, those of the largest last.
-    tried = [request.tried(data.num_classes) for request in requests]
-    sequence = [attack for attacks in tried for attack in attacks]
-    search = WorstCaseSearch(
-        evaluated,
-        sequence,
-        seed,
-        Journal(None, {}),
-        num_classes=data.num_classes,
-    )
     progress = Progress(verbose)
-    cases = search.worst_cases(data.batches, progress.update)
-    outcomes = np.concatenate([case.outcomes for case in cases])
-    progress.close()
+    with progress.explained_interruption("Nothing is saved."):
+        progress.say("tracing the model on the first batch")
+        data = read(dataset, batch_size, evaluated)
+        # The attacks of the smallest radius come first, those of the largest
+        # last.
+        tried = [request.tried(data.num_classes) for request in requests]
+        search = WorstCaseSearch(
+            evaluated,
+            [attack for attacks in tried for attack in attacks],
+            seed,
+            Journal(None, {}),
+            num_classes=data.num_classes,
+            num_batches=data.size,
+        )
+        cases = search.worst_cases(data.batches, progress.update)
+        outcomes = np.concatenate([case.outcomes for case in cases])
     # An image withstands a radius if the attack that breaks it, if any, comes
     # after those of that radius.
     ends = np.cumsum([len(attacks) for attacks in tried])

@@ -7,7 +7,6 @@ Most follow Carlini et al., 2019 (arXiv 1902.06705) and the flags of AutoAttack
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from keras_sat.evaluation.attack_labels import attack_name
 from keras_sat.evaluation.confidence import images_needed
@@ -25,7 +24,9 @@ HALF_WIDTH = 0.03
 ROUNDING = 1e-4
 
 
-def diagnosed(report, evaluated, attacks, sample, excess):
+def diagnosed(
+    report, evaluated, attacks, sample, excess, say=lambda text: None
+):
     """Returns a report with warnings, curves and examples.
 
     Args:
@@ -36,6 +37,8 @@ def diagnosed(report, evaluated, attacks, sample, excess):
         sample: list of `Batch`. The first ones, with `DIAGNOSED` images or
             all there are.
         excess: float array `(images,)`; see `Batch`.
+        say: function that shows a line of text about what is being done.
+            Defaults to showing nothing.
     """
     outside = excess > ROUNDING
     warnings = [
@@ -45,7 +48,7 @@ def diagnosed(report, evaluated, attacks, sample, excess):
     ]
     curves, examples = {}, None
     if attacks:
-        experiments = _experiments(report, evaluated, attacks, sample)
+        experiments = _experiments(report, evaluated, attacks, sample, say)
         curves = {
             "epsilon": experiments.accuracy_by_epsilon(),
             "steps": experiments.accuracy_by_steps(),
@@ -60,24 +63,22 @@ def diagnosed(report, evaluated, attacks, sample, excess):
     )
 
 
-def _experiments(report, evaluated, attacks, sample):
+def _experiments(report, evaluated, attacks, sample, say):
     """Returns `Experiments` on the first images of an evaluation."""
     images = np.concatenate([batch.images for batch in sample])[:DIAGNOSED]
     count = len(images)
     return Experiments(
-        predict=evaluated.predict,
-        images=tf.constant(images),
-        labels=tf.constant(report.labels[:count]),
+        evaluated=evaluated,
+        images=images,
+        labels=report.labels[:count],
         withstood=report.outcomes[:count] == len(report.attacks),
         epsilon=report.epsilon,
         norm=report.norm,
-        value_range=evaluated.value_range,
-        seed=tf.constant([report.seed % 2**31, 1], tf.int32),
+        seed=np.array([report.seed % 2**31, 1], "int32"),
         averaged=any(
             getattr(attack, "expectation_steps", 1) > 1 for attack in attacks
         ),
-        # The model may not fit more images into memory than a batch has.
-        batch_size=min(len(sample[0].labels), DIAGNOSED),
+        say=say,
     )
 
 

@@ -69,19 +69,38 @@ class EvaluatedModel:
         Raises:
             ValueError: If the model returns something else than logits.
         """
-        if self.batch_size is None:
-            self.batch_size = len(images)
-        size = self.batch_size if self.network.uses_xla else len(images)
-        parts = []
-        with self.strategy.scope():
-            for first in range(0, len(images), max(size, 1)):
-                part = images[first : first + size]
-                filled = part[np.resize(np.arange(len(part)), size)]
-                logits = np.asarray(self.network(tf.convert_to_tensor(filled)))
-                parts.append(logits[: len(part)])
-        logits = np.concatenate(parts)
+        logits = self.in_batches(self.network, images)
         checks.logits("model", logits, len(images))
         return logits
+
+    def in_batches(self, function, *arrays):
+        """Returns what a function gives for arrays, batch by batch, joined.
+
+        With XLA, which compiles each size, all batches are filled up to the
+        first one that was ever given.
+
+        Args:
+            function: callable of tensors `(batch, ...)`, to one of them.
+            *arrays: arrays `(count, ...)`.
+
+        Returns:
+            Array `(count, ...)`.
+        """
+        count = len(arrays[0])
+        if self.batch_size is None:
+            self.batch_size = count
+        parts = []
+        with self.strategy.scope():
+            for first in range(0, max(count, 1), self.batch_size):
+                rows = np.arange(first, min(first + self.batch_size, count))
+                filled = rows
+                if self.network.uses_xla:
+                    filled = np.resize(rows, self.batch_size)
+                given = (
+                    tf.convert_to_tensor(array[filled]) for array in arrays
+                )
+                parts.append(np.asarray(function(*given))[: len(rows)])
+        return np.concatenate(parts)
 
     def is_right(self, images, labels):
         """Returns which images are classified right, bool `(batch,)`.

@@ -63,7 +63,9 @@ def _changing_predictions(experiments):
     # The first image in a batch with a copy of itself only. Batch statistics
     # need two images, and other kernels round in another way.
     pair = tf.repeat(experiments.images[:1], 2, axis=0)
-    difference = _largest_difference(experiments.predict(pair)[0], once[0])
+    difference = _largest_difference(
+        experiments.evaluated.predict(pair)[0], once[0]
+    )
     if difference > 2e-2 * scale:
         return explained(
             "batch_statistics",
@@ -84,10 +86,12 @@ def _probabilities_as_logits(experiments):
     """Warns if the outputs are probabilities."""
     # Confident logits may happen to sum to 1 on images, but not on noise.
     noise = tf.random.stateless_uniform(
-        experiments.images[:1].shape, experiments.seed, *experiments.value_range
+        experiments.images[:1].shape,
+        experiments.seed,
+        *experiments.evaluated.value_range,
     )
     outputs = np.concatenate(
-        [experiments.outputs(), experiments.predict(noise)]
+        [experiments.outputs(), experiments.evaluated.predict(noise)]
     )
     if not endings.are_probabilities(outputs):
         return None

@@ -4,13 +4,12 @@ import dataclasses
 import functools
 
 import numpy as np
-import tensorflow as tf
 
 from keras_sat.attacks import PGD
-from keras_sat.attacks.compiled import compiled
-from keras_sat.attacks.seeds import fold_in
-from keras_sat.predictions.inference import inference
-from keras_sat.predictions.inference import input_gradient
+from keras_sat.attacks import losses
+from keras_sat.attacks.stages import attacked
+from keras_sat.attacks.stages import new_stage
+from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.predictions.labels import is_right
 
 # The radii of the curve, as multiples of the radius of the evaluation.
@@ -23,51 +22,42 @@ class Experiments:
     """A model, a few images, and the experiments that are made on them.
 
     Args:
-        predict: function from images to float32 logits.
-        images: float32 tensor `(count, ...)` in `value_range`.
-        labels: int32 tensor `(count,)`.
+        evaluated: `EvaluatedModel`.
+        images: float32 array `(count, ...)` in its `value_range`.
+        labels: int32 array `(count,)`.
         withstood: bool array `(count,)`. The images that no attack of the
             evaluation broke.
         epsilon: float > 0. Radius of these attacks, as a fraction of the width
             of `value_range`.
         norm: str. `"linf"` or `"l2"`.
-        value_range: pair of floats. Black and white in the images.
-        seed: int32 tensor `(2,)`.
+        seed: int32 array `(2,)`.
         averaged: bool. Whether the attacks of the evaluation average over
             predictions. Then random predictions are no reason to doubt it.
             Defaults to `False`.
-        batch_size: int. How many images the model takes at once. Defaults to
-            `64`.
+        say: function that shows a line of text about what is being done.
+            Defaults to showing nothing.
     """
 
-    predict: object
-    images: tf.Tensor
-    labels: tf.Tensor
+    evaluated: EvaluatedModel
+    images: np.ndarray
+    labels: np.ndarray
     withstood: np.ndarray
     epsilon: float
     norm: str
-    value_range: tuple
-    seed: tf.Tensor
+    seed: np.ndarray
     averaged: bool = False
-    batch_size: int = 64
-
-    def __post_init__(self):
-        object.__setattr__(self, "predict", inference(self.predict))
-        # A model without gradients is to be diagnosed, not to raise an error.
-        if not self.has_gradient:
-            predict = _with_zero_gradient(self.predict)
-            object.__setattr__(self, "predict", predict)
+    say: object = lambda text: None
 
     @functools.cached_property
     def has_gradient(self):
         """True if there is a gradient path from the logits to the images."""
-        missing = []
-        input_gradient(
-            lambda x: tf.reduce_sum(self.predict(x), axis=-1),
-            self.images[: self.batch_size],
-            on_missing=lambda: missing.append(True),
-        )
-        return not missing
+        self.gradients(losses.cross_entropy)
+        return self.evaluated.network.is_differentiable
+
+    @functools.cached_property
+    def num_classes(self):
+        """How many classes the model tells apart, an int."""
+        return self.outputs().shape[-1]
 
     @functools.cached_property
     def right(self):
@@ -76,7 +66,7 @@ class Experiments:
 
     def outputs(self):
         """Returns the logits of all images, computed anew, as an array."""
-        return self._in_batches(lambda x, _, __: self.predict(x))
+        return self.evaluated.logits(self.images)
 
     def gradients(self, loss):
         """Returns the gradients of a loss with respect to the images.
@@ -88,12 +78,14 @@ class Experiments:
             float array `(count, pixels)`.
         """
 
-        def gradient(images, labels, _):
-            return input_gradient(
-                lambda x: loss(labels, self.predict(x)), images
-            )[1]
+        def gradient(images, labels):
+            return self.evaluated.network.value_and_gradient(
+                loss, images, labels
+            )[2]
 
-        gradients = self._in_batches(gradient)
+        gradients = self.evaluated.in_batches(
+            gradient, self.images, self.labels
+        )
         return gradients.reshape(len(gradients), -1)
 
     def withstands(self, among=None, **options):
@@ -111,15 +103,9 @@ class Experiments:
         Returns:
             bool array `(count,)`; false for images that are not attacked.
         """
-        run = compiled(self._pgd(**options), self.predict)
-
-        def holds(images, labels, seed):
-            found = run(images, labels, seed)
-            return is_right(labels, self.predict(found))
-
-        left = np.array(self.right if among is None else among)
-        left[left] = self._in_batches(holds, np.flatnonzero(left))
-        return left
+        among = np.array(self.right if among is None else among)
+        found = self._attacked(self._pgd(**options), among)
+        return among & self.evaluated.is_right(found, self.labels)
 
     def accuracy_by_epsilon(self):
         """Returns a dict from radii to the accuracy under PGD-20.
@@ -153,20 +139,21 @@ class Experiments:
             the images cannot be shown.
         """
         images, labels = self.images[:count], self.labels[:count]
-        if images.shape.rank != 4 or images.shape[-1] not in (1, 3):
+        if images.ndim != 4 or images.shape[-1] not in (1, 3):
             return None
-        run = compiled(self._pgd(), self.predict)
-        adversarial = run(images, labels, self.seed)
+        chosen = np.arange(len(self.images)) < count
+        adversarial = self._attacked(self._pgd(), chosen)[:count]
         before, after = (
-            np.argmax(self.predict(x), axis=-1) for x in (images, adversarial)
+            np.argmax(self.evaluated.logits(x), axis=-1)
+            for x in (images, adversarial)
         )
         return {
-            "images": np.asarray(images),
-            "adversarial": np.asarray(adversarial),
-            "labels": np.asarray(labels),
+            "images": images,
+            "adversarial": adversarial,
+            "labels": labels,
             "clean_predictions": before,
             "adversarial_predictions": after,
-            "value_range": np.asarray(self.value_range),
+            "value_range": np.asarray(self.evaluated.value_range),
         }
 
     def _pgd(self, **options):
@@ -174,40 +161,31 @@ class Experiments:
         options = {
             "epsilon": self.epsilon,
             "norm": self.norm,
-            "value_range": self.value_range,
+            "value_range": self.evaluated.value_range,
             "loss": "margin",
             "steps": 20,
         } | options
         step_size = 2.5 * options["epsilon"] / options["steps"]
         return PGD(**({"step_size": step_size} | options))
 
-    def _in_batches(self, function, indices=None):
-        """Returns what a function gives for the images, batch by batch, joined.
+    def _attacked(self, attack, chosen):
+        """Returns all images, of which an attack was made on the chosen ones.
 
         Args:
-            function: callable `(images, labels, seed)` to a tensor
-                `(batch, ...)`.
-            indices: int array. The images to use. Defaults to all.
+            attack: `Attack`.
+            chosen: bool array `(count,)`.
         """
-        if indices is None:
-            indices = np.arange(len(self.labels))
-        results = []
-        for start in range(0, len(indices), self.batch_size):
-            chosen = indices[start : start + self.batch_size]
-            images, labels = (
-                tf.gather(x, chosen) for x in (self.images, self.labels)
+        evaluated = self.evaluated
+        self.say(f"diagnosing: {attack.label}, epsilon {attack.epsilon:.3g}")
+        with evaluated.strategy.scope():
+            empty = new_stage(
+                # A model without gradients is to be diagnosed, not refused.
+                attack.lenient(silently=True),
+                evaluated.network,
+                self.num_classes,
+                evaluated.batch_size,
+                self.seed,
+                evaluated.strategy,
             )
-            seed = fold_in(self.seed, start)
-            results.append(np.asarray(function(images, labels, seed)))
-        return np.concatenate(results) if results else np.zeros(0, bool)
-
-
-def _with_zero_gradient(predict):
-    """Returns `predict` with a gradient of 0 in place of a missing one."""
-
-    def connected(images):
-        axes = list(range(1, images.shape.rank))
-        nothing = 0.0 * tf.reduce_sum(images, axes)
-        return predict(tf.stop_gradient(images)) + nothing[:, tf.newaxis]
-
-    return connected
+            found = attacked(empty, self.images, self.labels, chosen)
+        return np.asarray(found)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 
 import numpy as np
 
@@ -115,28 +116,33 @@ def evaluate_robustness(
     _check_writer("state_path", state_path, evaluated.strategy)
     _check_writer("adversarial_dir", adversarial_dir, evaluated.strategy)
     request = requested_attacks(attacks, epsilon, norm, evaluated.value_range)
-    data = read(dataset, batch_size, evaluated)
-    attacks = request.named(data.num_classes)
-    tried = request.tried(data.num_classes)
-    header = journal_header.header(
-        evaluated, data, attacks, request.epsilon, seed, adversarial_dir
-    )
     progress = Progress(verbose)
-    with (
-        progress.explained_interruption(state_path),
-        _files(state_path, adversarial_dir, header) as (saved, kept),
-    ):
-        search = WorstCaseSearch(
-            evaluated, tried, seed, *saved, num_classes=data.num_classes
+    with progress.explained_interruption(_how_to_go_on(state_path)):
+        progress.say("tracing the model on the first batch")
+        data = read(dataset, batch_size, evaluated)
+        attacks = request.named(data.num_classes)
+        tried = request.tried(data.num_classes)
+        header = journal_header.header(
+            evaluated, data, attacks, request.epsilon, seed, adversarial_dir
         )
-        cases = search.worst_cases(
-            data.batches, progress.update, kept.is_complete
-        )
-        results = _collect(cases, kept)
-    report = _report(results, request, attacks, tried, seed)
-    if not diagnose:
-        return report
-    return diagnosed(report, evaluated, tried, results.sample, results.excess)
+        with _files(state_path, adversarial_dir, header) as (saved, kept):
+            search = WorstCaseSearch(
+                evaluated,
+                tried,
+                seed,
+                *saved,
+                num_classes=data.num_classes,
+                num_batches=data.size,
+            )
+            cases = search.worst_cases(
+                data.batches, progress.update, kept.is_complete
+            )
+            results = _collect(cases, kept)
+        report = _report(results, request, attacks, tried, seed)
+        if diagnose:
+            sample = results.sample, results.excess
+            report = diagnosed(report, evaluated, tried, *sample, progress.say)
+    return report
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -172,6 +178,16 @@ def _check_writer(name, path, strategy):
     # All workers would write to it, and continue from different places.
     if path is not None and several_workers(strategy):
         checks.refuse(name, "be None on several workers", path)
+
+
+def _how_to_go_on(state_path):
+    """Returns words for an evaluation that was interrupted."""
+    if state_path is None:
+        return "With `state_path` the same call would go on from where it was."
+    return (
+        f"The same call goes on from {os.fspath(state_path)!r}; the piece that "
+        "was being computed is repeated."
+    )
 
 
 @contextlib.contextmanager

@@ -8,15 +8,13 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks.seeds import fold_in
-from keras_sat.attacks.stepwise import StepwiseAttack
+from keras_sat.attacks.stages import new_stage
 from keras_sat.evaluation.open_batch import OpenBatch
-from keras_sat.evaluation.parallel import batches_at_once
-from keras_sat.evaluation.parallel import in_parallel
 from keras_sat.evaluation.progress import Status
+from keras_sat.evaluation.progress import seconds_left
 from keras_sat.evaluation.report import MISCLASSIFIED
 from keras_sat.evaluation.snapshots import Snapshot
 from keras_sat.evaluation.snapshots import Snapshots
-from keras_sat.evaluation.stages import Stage
 
 # The journal has the results of an attack under the index of the attack, and
 # those of the clean images under this number.
@@ -39,10 +37,20 @@ class WorstCaseSearch:
             again.
         snapshots: `Snapshots` of this evaluation. Defaults to none.
         num_classes: int >= 2. How many classes the model tells apart.
+        num_batches: int. How many batches there are. Defaults to `None`: that
+            is not known.
     """
 
     def __init__(
-        self, evaluated, attacks, seed, journal, snapshots=None, *, num_classes
+        self,
+        evaluated,
+        attacks,
+        seed,
+        journal,
+        snapshots=None,
+        *,
+        num_classes,
+        num_batches=None,
     ):
         self.evaluated = evaluated
         self.attacks = tuple(attacks)
@@ -53,18 +61,20 @@ class WorstCaseSearch:
         # From the number of each image on its way to its batch.
         self._owners = {}
         self._open = collections.deque()
-        self._next_row = 0
+        self._num_batches = num_batches
+        self._batches_read = self._next_row = 0
         self._right = self._broken = 0
         self._current = 0
         seeds = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
         with evaluated.strategy.scope():
             self._stages = [
-                Stage(
-                    in_parallel(attack, evaluated.network, evaluated.strategy),
-                    num_steps(attack, num_classes),
+                new_stage(
+                    attack,
+                    evaluated.network,
+                    num_classes,
                     evaluated.batch_size,
-                    batches_at_once(),
-                    np.asarray(fold_in(seeds, i)),
+                    fold_in(seeds, i),
+                    evaluated.strategy,
                 )
                 for i, attack in enumerate(attacks)
             ]
@@ -86,7 +96,7 @@ class WorstCaseSearch:
             i = self._next_stage(is_read)
             if i is not None:
                 self._current = i
-                if not self._stages[i].pieces:
+                if not self._stages[i].pace.pieces:
                     on_piece(self.status())
                 with self.evaluated.strategy.scope():
                     self._work(i)
@@ -106,29 +116,24 @@ class WorstCaseSearch:
 
     def status(self):
         """Returns the `Status` of the search."""
-        stage = self._stages[self._current]
         return Status(
             attack=self.attacks[self._current].label,
-            piece=stage.pieces,
+            piece=self._stages[self._current].pace.pieces,
+            batches=self._batches_read,
+            num_batches=self._num_batches,
             images=self._next_row,
             right=self._right,
             robust=self._right - self._broken,
-            seconds_left=self._seconds_left(),
+            seconds_left=seconds_left(self._stages, self._expected()),
         )
 
-    def _seconds_left(self):
-        """Returns an estimate of the time for the images that were read."""
-        paces = [stage.pace for stage in self._stages]
-        known = [pace for pace in paces if np.isfinite(pace)]
-        if not known:
-            return float("nan")
-        total, arriving = 0.0, 0
-        for stage, pace in zip(self._stages, paces, strict=True):
-            # An attack that was not made yet is taken for one like the others.
-            pace = pace if np.isfinite(pace) else float(np.mean(known))
-            total += pace * (stage.steps_left + arriving * stage.num_steps)
-            arriving += len(stage)
-        return total
+    def _expected(self):
+        """Returns how many images will probably enter, of those not read."""
+        if not self._num_batches or not self._batches_read:
+            return 0
+        # The last batch may be smaller, and what is wrong does not enter.
+        unread = self._num_batches / self._batches_read - 1
+        return unread * self._right
 
     def _next_stage(self, is_read):
         """Returns the index of the stage that works next, or `None`.
@@ -158,6 +163,7 @@ class WorstCaseSearch:
         """
         entered = OpenBatch(batch, self._next_row, len(self.attacks))
         self._next_row += len(batch.labels)
+        self._batches_read += 1
         self._open.append(entered)
         self._classify(entered)
         for i in range(len(self.attacks)):
@@ -290,15 +296,3 @@ class WorstCaseSearch:
                 entered.first_row, entered.first_row + len(entered.outcomes)
             ):
                 self._owners.pop(row, None)
-
-
-def num_steps(attack, num_classes):
-    """Returns the number of steps that an attack makes at most.
-
-    Args:
-        attack: `Attack`. One that is not stepwise makes one.
-        num_classes: int >= 2.
-    """
-    if isinstance(attack, StepwiseAttack):
-        return attack.num_steps(num_classes)
-    return 1

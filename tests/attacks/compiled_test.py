@@ -10,9 +10,7 @@ import tensorflow as tf
 
 from keras_sat.attacks import FGSM
 from keras_sat.attacks import PGD
-from keras_sat.attacks.compiled import cached
 from keras_sat.attacks.compiled import compiled
-from keras_sat.attacks.compiled import on_survivors
 from tests.attacks import problems
 from tests.attacks.problems import Linear
 from tests.test_case import TestCase
@@ -23,19 +21,15 @@ SEED = (1, 2)
 
 
 class CompiledTest(TestCase):
-    def test_with_xla_only_powers_of_two_are_compiled(self):
+    def test_with_xla_each_size_is_compiled_once(self):
         counter = problems.Counter(problems.dark_or_bright)
         run = compiled(FGSM(epsilon=0.1), counter, jit_compile=True)
-        images = tf.fill((24, 3), 0.45)
-        labels = tf.zeros(24, tf.int32)
-        for count in (1, 3, 4, 5, 7, 8, 13, 20, 24):
-            alive = np.arange(24) < count
-            found = on_survivors(run, images, labels, SEED, alive)
-            self.assertAllClose(found[:count], tf.fill((count, 3), 0.55))
-            self.assertAllEqual(found[count:], images[count:])
-        self.assertEqual(set(counter.sizes), {1, 4, 8, 16, 24})
-        none = on_survivors(run, images, labels, SEED, np.zeros(24, bool))
-        self.assertAllEqual(none, images)
+        images, labels = tf.fill((24, 3), 0.45), tf.zeros(24, tf.int32)
+        for count in (24, 3, 24, 3, 24):
+            found = run(images[:count], labels[:count], SEED)
+            self.assertAllClose(found, tf.fill((count, 3), 0.55))
+        # The logits and the gradient.
+        self.assertEqual(counter.sizes, [24, 24, 3, 3])
 
     def test_a_model_is_not_kept_alive(self):
         problem = Linear(2)
@@ -80,28 +74,3 @@ class CompiledTest(TestCase):
         one_hot = np.eye(2)[problem.labels]
         found = compiled(attack, problem.model)(problem.images, one_hot, SEED)
         self.assert_same_up_to_rounding(found, expected)
-
-    def test_only_survivors_are_attacked(self):
-        counter = problems.Counter(problems.dark_or_bright)
-        run = compiled(FGSM(epsilon=0.1), counter)
-        images, labels = tf.fill((6, 3), 0.45), tf.zeros(6, tf.int32)
-        alive = np.array([1, 0, 0, 1, 1, 0], bool)
-        found = on_survivors(run, images, labels, SEED, alive)
-        self.assertAllClose(found[:, 0], np.where(alive, 0.55, 0.45))
-        counter.calls = 0
-        none = on_survivors(run, images, labels, SEED, np.zeros(6, bool))
-        self.assertAllEqual(none, images)
-        self.assertEqual(counter.calls, 0)
-
-    def test_the_cache_tells_attacks_models_and_leniency_apart(self):
-        one, two = Linear(2).model, Linear(3).model
-        attack = PGD(steps=1)
-        run = cached(attack, one, False)
-        self.assertIs(cached(PGD(steps=1), one, False), run)
-        for arguments in (
-            (PGD(steps=2), one, False),
-            (attack, two, False),
-            (attack, one, True),
-            (attack.lenient(), one, False),
-        ):
-            self.assertIsNot(cached(*arguments), run)

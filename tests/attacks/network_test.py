@@ -14,8 +14,8 @@ from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import losses
 from keras_sat.attacks.network import CompiledNetwork
 from keras_sat.attacks.network import compiled_network
-from keras_sat.attacks.pieces import Pieces
-from keras_sat.attacks.pieces import on_survivors
+from keras_sat.attacks.stages import attacked
+from keras_sat.attacks.stages import new_stage
 from tests.attacks import problems
 from tests.test_case import TestCase
 
@@ -125,20 +125,22 @@ class NetworkTest(TestCase):
         attack = PGD(epsilon=0.01, steps=2, random_start=False)
 
         def run(attack):
-            alive = np.ones(len(images), bool)
-            pieces = Pieces(attack, network)
-            return on_survivors(
-                pieces, tf.constant(images), labels, SEED, alive
-            )
+            stage = new_stage(attack, network, 5, len(images), SEED)
+            return attacked(stage, images, labels)
 
+        with self.assertLogs("absl", "WARNING") as logs:
+            found = run(attack.lenient())
+        self.assertRegex(logs.output[0], "PGD-2 takes the gradient .* zero")
+        self.assert_same_bits(found, images)
         for _ in range(2):
-            with self.assertLogs("absl", "WARNING") as logs:
-                found = run(attack.lenient())
-            self.assertRegex(logs.output[0], "PGD-2 takes the gradient .* zero")
-            self.assert_same_bits(found, images)
             # The function is compiled by now, and says it nevertheless.
             with self.assertRaisesRegex(ValueError, "differentiable"):
                 run(attack)
+        with self.assertNoLogs("absl", "WARNING"):
+            # It was said before.
+            self.assert_same_bits(run(attack.lenient()), images)
+            silent = attack.replace(steps=3).lenient(silently=True)
+            self.assert_same_bits(run(silent), images)
         self.assertEqual(network.compilations, 2)
         self.assertFalse(network.is_differentiable)
 

@@ -12,7 +12,6 @@ from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
 from keras_sat.attacks.network import CompiledNetwork
 from keras_sat.attacks.pieces import Pieces
-from keras_sat.attacks.pieces import on_survivors
 from keras_sat.attacks.pieces import pieces_of
 from tests.attacks import problems
 from tests.test_case import TestCase
@@ -150,22 +149,6 @@ class PiecesTest(TestCase):
         later = pieces.advance(state, SEED, ALL)
         self.assert_same_bits(later, state)
 
-    def test_only_survivors_are_attacked(self):
-        pieces = self.pieces("PGD", "linf")
-        alive = self.rows % 2 == 0
-        found = on_survivors(
-            pieces, tf.constant(self.images), self.labels, SEED, alive
-        )
-        alone = pieces.advance(self.begin(pieces, slice(0, 12, 2)), SEED, ALL)
-        self.assert_same_bits(found[::2], alone.adversarial)
-        self.assert_same_bits(found[1::2], self.images[1::2])
-        moved = np.any(found != self.images, axis=(1, 2, 3))
-        self.assertAllEqual(moved, alive)
-        none = on_survivors(
-            pieces, tf.constant(self.images), self.labels, SEED, alive & ~alive
-        )
-        self.assert_same_bits(none, self.images)
-
     def test_the_same_attack_on_a_network_has_the_same_pieces(self):
         network = CompiledNetwork(self.model, jit_compile=False)
         pieces = pieces_of(FGSM(), network)
@@ -177,3 +160,16 @@ class PiecesTest(TestCase):
             (FGSM(), other),
         ):
             self.assertIsNot(pieces_of(*arguments), pieces)
+
+    def test_attacks_that_only_look_equal_have_pieces_of_their_own(self):
+        class Marked(PGD):
+            """Has something that its equality knows nothing of."""
+
+            mark = 0
+
+        network = CompiledNetwork(self.model, jit_compile=False)
+        one, two = Marked(), Marked()
+        object.__setattr__(two, "mark", 1)
+        self.assertEqual(one, two)
+        self.assertEqual(pieces_of(two, network).attack.mark, 1)
+        self.assertIsNot(pieces_of(one, network), pieces_of(two, network))

@@ -15,7 +15,7 @@ from keras_sat.attacks.network import CompiledNetwork
 from keras_sat.attacks.pieces import Pieces
 from keras_sat.attacks.stepwise import StepwiseAttack
 from keras_sat.attacks.stepwise import choose
-from keras_sat.evaluation.worst_case import num_steps
+from keras_sat.attacks.stepwise import in_steps
 from tests.attacks import problems
 from tests.evaluation.short_evaluations import evaluate
 from tests.test_case import TestCase
@@ -134,7 +134,7 @@ class StepwiseTest(TestCase):
         attack = Noise(epsilon=0.1, restarts=3)
         network = CompiledNetwork(model, jit_compile=False)
         pieces = Pieces(attack, network)
-        self.assertEqual(num_steps(attack, 2), 1)
+        self.assertEqual(in_steps(attack).num_steps(2), 1)
         state = pieces.begin(self.images, self.labels, self.rows, SEED)
         self.assertAllEqual(state.adversarial, self.images)
         self.assertFalse(np.any(state.done))

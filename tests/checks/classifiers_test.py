@@ -7,6 +7,7 @@ from absl.testing import parameterized
 
 import keras_sat
 from keras_sat.checks import outputs
+from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.evaluation.experiments import Experiments
 from tests.checks.networks import PGD
 from tests.checks.networks import SHAPE
@@ -83,14 +84,13 @@ def evaluate(model):
 def diagnose(model):
     images, labels = batch()
     Experiments(
-        predict=model,
-        images=tf.constant(images),
-        labels=tf.constant(labels, tf.int32),
+        evaluated=EvaluatedModel(model),
+        images=images,
+        labels=labels.astype("int32"),
         withstood=np.ones(4, bool),
         epsilon=0.1,
         norm="linf",
-        value_range=(0.0, 1.0),
-        seed=tf.constant([0, 1]),
+        seed=np.array([0, 1], "int32"),
     ).outputs()
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_sat.evaluation.adversarial_files import AdversarialFiles
+from keras_sat.evaluation.open_batch import WorstCase
 from keras_sat.evaluation.reading import Batch
-from keras_sat.evaluation.worst_case import WorstCase
 from tests.attacks import problems
 from tests.evaluation.short_evaluations import EPSILON
 from tests.evaluation.short_evaluations import QUICK

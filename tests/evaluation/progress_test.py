@@ -1,14 +1,18 @@
 """The line with the attack, the accuracies so far and the time left."""
 
 import io
+import math
 import time
 from unittest import mock
 
+import numpy as np
 from absl.testing import parameterized
 
+from keras_sat.attacks.stages import Stage
 from keras_sat.evaluation.progress import Progress
 from keras_sat.evaluation.progress import Status
 from keras_sat.evaluation.progress import described
+from keras_sat.evaluation.progress import seconds_left
 from tests.test_case import TestCase
 
 
@@ -24,6 +28,8 @@ def status(**changes):
     values = {
         "attack": "APGD-CE",
         "piece": 2,
+        "batches": 2,
+        "num_batches": 5,
         "images": 8,
         "right": 7,
         "robust": 4,
@@ -53,7 +59,8 @@ class ProgressTest(TestCase):
     def test_without_a_known_time_there_is_none(self, seconds):
         self.assertEqual(
             described(status(seconds_left=seconds)),
-            "APGD-CE: piece 2, 8 images, clean 87.50%, robust so far 50.00%",
+            "APGD-CE: piece 2, batch 2 of 5, 8 images, clean 87.50%, robust so "
+            "far 50.00%",
         )
 
     @parameterized.parameters(
@@ -65,7 +72,32 @@ class ProgressTest(TestCase):
 
     def test_before_the_first_piece_the_attack_is_compiled(self):
         line = described(status(piece=0, images=0, right=0, robust=0))
-        self.assertEqual(line, "APGD-CE: compiling, 0 images, about 1:05 left")
+        self.assertEqual(
+            line,
+            "APGD-CE: compiling, batch 2 of 5, 0 images, about 1:05 left",
+        )
+
+    def test_without_a_known_size_the_time_is_one_for_what_was_read(self):
+        line = described(status(num_batches=None))
+        self.assertStartsWith(line, "APGD-CE: piece 2, batch 2, 8 images, ")
+        self.assertEndsWith(line, "about 1:05 left for these")
+
+    def test_the_time_left_is_that_of_all_stages_and_of_images_to_come(self):
+        stages = [Stage(None, steps, size=4, seed=(1, 2)) for steps in (10, 30)]
+        self.assertTrue(math.isnan(seconds_left(stages, 0)))
+        # Half a second for a step of each image.
+        stages[0].pace.note(9.0, 4)
+        stages[0].pace.note(2.0, 4)
+        self.assertEqual(seconds_left(stages, 0), 0)
+        rows = np.arange(3, dtype="int32")
+        stages[0].add(np.zeros((3, 2)), rows, rows)
+        # What is in the first stage, or still to come, passes the second, too.
+        self.assertEqual(seconds_left(stages, 0), 0.5 * 3 * (10 + 30))
+        self.assertEqual(seconds_left(stages, 5), 0.5 * 8 * (10 + 30))
+        # A faster second attack.
+        stages[1].pace.note(9.0, 4)
+        stages[1].pace.note(1.0, 4)
+        self.assertEqual(seconds_left(stages, 5), 0.5 * 8 * 10 + 0.25 * 8 * 30)
 
     def test_in_a_terminal_a_line_covers_the_one_before(self):
         stream = Terminal()
@@ -89,6 +121,8 @@ class ProgressTest(TestCase):
             (32, "APGD-CE", 4, True),
             (33, "FAB", 0, True),
             (34, "FAB", 1, True),
+            # Images of another batch.
+            (35, "APGD-CE", 5, False),
             (60, "FAB", 2, False),
             (70, "FAB", 3, True),
         ]

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from keras_sat.attacks import APGD
 from keras_sat.attacks.compiled import compiled
+from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.evaluation.experiment_findings import find_warnings
 from keras_sat.evaluation.experiments import Experiments
 from keras_sat.predictions.inference import inference
@@ -20,18 +21,19 @@ def survivors(model, images, labels, attack):
     )
 
 
-def experiments(model, images, labels, attack, **changes):
+def experiments(model, images, labels, attack, batch_size=64, **changes):
     """Returns the `Experiments` after an evaluation by one attack."""
+    evaluated = EvaluatedModel(model, attack.value_range)
+    evaluated.batch_size = batch_size
     return Experiments(
         **{
-            "predict": inference(model),
-            "images": tf.constant(images, tf.float32),
-            "labels": tf.constant(labels, tf.int32),
+            "evaluated": evaluated,
+            "images": np.asarray(images, "float32"),
+            "labels": np.asarray(labels, "int32"),
             "withstood": survivors(model, images, labels, attack),
             "epsilon": attack.epsilon,
             "norm": attack.norm,
-            "value_range": attack.value_range,
-            "seed": tf.constant([0, 1]),
+            "seed": np.array([0, 1], "int32"),
         }
         | changes
     )

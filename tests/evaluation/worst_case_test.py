@@ -103,7 +103,8 @@ class WorstCaseTest(TestCase):
             Square(epsilon=EPSILON, queries=20),
         ]
         search = WorstCaseSearch(
-            evaluated, attacks, 0, journal or Journal(None, {}), 3
+            *(evaluated, attacks, 0, journal or Journal(None, {})),
+            num_classes=3,
         )
         read = [
             Batch(
@@ -177,7 +178,9 @@ class WorstCaseTest(TestCase):
             dataset = reading.read(
                 (problem.images, problem.labels), 16, evaluated
             )
-            search = WorstCaseSearch(evaluated, attacks, 0, journal, 3)
+            search = WorstCaseSearch(
+                *(evaluated, attacks, 0, journal), num_classes=3
+            )
             cases = search.worst_cases(
                 dataset.batches,
                 lambda status: counts.update([status.attack]),

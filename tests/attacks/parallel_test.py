@@ -14,9 +14,8 @@ from keras_sat.attacks import FAB
 from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
 from keras_sat.attacks.network import CompiledNetwork
-from keras_sat.evaluation.parallel import Threads
-from keras_sat.evaluation.parallel import batches_at_once
-from keras_sat.evaluation.parallel import in_parallel
+from keras_sat.attacks.parallel import Threads
+from keras_sat.attacks.parallel import in_parallel
 from keras_sat.evaluation.report import RobustnessReport
 from tests.attacks import problems
 from tests.evaluation.short_evaluations import evaluate
@@ -28,6 +27,10 @@ pytestmark = pytest.mark.numeric
 
 
 class ParallelTest(TestCase):
+    def threads(self, model):
+        """Returns the `Threads` of an attack on a model."""
+        return in_parallel(PGD(), CompiledNetwork(model, jit_compile=False))
+
     @pytest.mark.large
     def test_two_replicas_give_the_report_of_one(self):
         folder = pathlib.Path(self.get_temp_dir())
@@ -52,7 +55,7 @@ class ParallelTest(TestCase):
         reports = []
         for cores in 1, 3:
             with mock.patch.object(os, "cpu_count", return_value=cores):
-                self.assertEqual(batches_at_once(), cores)
+                self.assertEqual(self.threads(model).count, cores)
                 report = evaluate(
                     *(model, (images, labels), attacks),
                     epsilon=0.03 if norm == "linf" else 0.6,
@@ -66,7 +69,8 @@ class ParallelTest(TestCase):
 
     def test_no_more_threads_than_memory_allows(self):
         with mock.patch.object(os, "cpu_count", return_value=64):
-            self.assertEqual(batches_at_once(), 4)
+            model, _, _ = self.tiny_classifier()
+            self.assertEqual(self.threads(model).count, 4)
 
     def test_several_batches_get_what_each_gets_alone(self):
         problem = problems.Linear(3)

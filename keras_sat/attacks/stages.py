@@ -1,4 +1,4 @@
-"""One attack of an evaluation, and the images that are on their way through it.
+"""One attack, and the images that are on their way through it.
 
 Images come from many batches and leave one by one, as they are broken or have
 withstood the attack. Those that are left are put together with new ones, so
@@ -10,11 +10,9 @@ import time
 import numpy as np
 import tensorflow as tf
 
-# How long a piece of an attack should take: short enough to be interrupted and
-# shown, long enough for its overhead not to count.
-SECONDS = 2.0
-# An attack is looked at this often at least, to leave out what is done.
-FEWEST_PIECES = 20
+from keras_sat.attacks.pace import Pace
+from keras_sat.attacks.parallel import in_parallel
+from keras_sat.attacks.stepwise import in_steps
 
 
 class Stage:
@@ -24,19 +22,13 @@ class Stage:
         attack: `Threads` or `Replicas`.
         num_steps: int. How many steps the attack makes at most.
         size: int. Images in each batch.
-        count: int. How many batches are attacked at once.
         seed: int32 array `(2,)`.
     """
 
-    def __init__(self, attack, num_steps, size, count, seed):
+    def __init__(self, attack, num_steps, size, seed):
         self._attack = attack
-        self._size, self._count, self._seed = size, count, seed
-        self.num_steps = num_steps
-        self._most_steps = max(1, -(-num_steps // FEWEST_PIECES))
-        self._steps = 1
-        self.pieces = 0
-        # Seconds, and images times steps, of all pieces but the first one.
-        self._seconds = self._image_steps = 0.0
+        self._size, self._seed = size, seed
+        self.pace = Pace(num_steps)
         self._waiting = []
         # Arrays, the first dimension of which is the images at work.
         self._state = None
@@ -49,24 +41,17 @@ class Stage:
     @property
     def capacity(self):
         """How many images are attacked at once."""
-        return self._size * self._count
+        return self._size * self._attack.count
 
     @property
     def _at_work(self):
         return 0 if self._state is None else len(self._state.done)
 
     @property
-    def pace(self):
-        """Seconds for a step of an image; NaN if it is not known yet."""
-        if not self._image_steps:
-            return float("nan")
-        return self._seconds / self._image_steps
-
-    @property
     def steps_left(self):
         """How many steps are left for all images here, at most."""
         # Those at work are taken to be half-way.
-        return self.num_steps * (len(self) - self._at_work / 2)
+        return self.pace.num_steps * (len(self) - self._at_work / 2)
 
     def add(self, images, labels, rows):
         """Lets images wait for the attack.
@@ -112,18 +97,11 @@ class Stage:
         """
         self._fill()
         start = time.perf_counter()
-        states = self._shares(self._state)
-        states = self._attack.advance(states, self._seed, np.int32(self._steps))
-        seconds = time.perf_counter() - start
+        states = self._attack.advance(
+            self._shares(self._state), self._seed, np.int32(self.pace.steps)
+        )
         self._state = _joined(states, self._at_work)
-        self.pieces += 1
-        # The first piece is longer: it makes the graph.
-        if self.pieces > 1:
-            self._seconds += seconds
-            self._image_steps += self._steps * self._at_work
-            wanted = int(self._steps * SECONDS / max(seconds, 1e-6))
-            most = min(4 * self._steps, self._most_steps)
-            self._steps = min(max(wanted, 1), most)
+        self.pace.note(time.perf_counter() - start, self._at_work)
         done = self._state.done
         left = tf.nest.map_structure(lambda x: x[~done], self._state)
         ready = self._state.rows[done], self._state.adversarial[done]
@@ -164,7 +142,7 @@ class Stage:
         total = len(tf.nest.flatten(batch)[-1])
         size = self._size
         if not self._attack.fixed_size:
-            size = -(-total // self._count)
+            size = -(-total // self._attack.count)
         shares = []
         for first in range(0, total, size):
             rows = np.arange(first, min(first + size, total))
@@ -176,6 +154,49 @@ class Stage:
                 tf.nest.map_structure(lambda x, rows=rows: x[rows], batch)
             )
         return shares
+
+
+def new_stage(attack, network, num_classes, size, seed, strategy=None):
+    """Returns a `Stage` without images.
+
+    Args:
+        attack: `Attack`.
+        network: `CompiledNetwork`.
+        num_classes: int >= 2. How many classes the network tells apart.
+        size: int. Images in each batch.
+        seed: int32 tensor `(2,)`.
+        strategy: `tf.distribute.Strategy`, whose replicas attack a batch each.
+            Defaults to threads.
+    """
+    return Stage(
+        in_parallel(attack, network, strategy),
+        in_steps(attack).num_steps(num_classes),
+        size,
+        np.asarray(seed),
+    )
+
+
+def attacked(empty, images, labels, chosen=None):
+    """Returns some images after an attack, and the others as they are.
+
+    Args:
+        empty: `Stage` without images.
+        images: float32 tensor `(batch, ...)`.
+        labels: tensor `(batch,)` or `(batch, num_classes)`.
+        chosen: bool array `(batch,)`. The images to attack. Defaults to all.
+
+    Returns:
+        float32 tensor like `images`.
+    """
+    found = np.array(images)
+    rows = np.arange(len(found), dtype="int32")
+    if chosen is not None:
+        rows = rows[np.asarray(chosen)]
+    empty.add(found[rows], np.asarray(labels)[rows], rows)
+    while len(empty):
+        done, adversarial = empty.work()
+        found[done] = adversarial
+    return tf.constant(found)
 
 
 def _joined(states, count):

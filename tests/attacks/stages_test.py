@@ -7,9 +7,10 @@ from unittest import mock
 import numpy as np
 from absl.testing import parameterized
 
-from keras_sat.evaluation.stages import FEWEST_PIECES
-from keras_sat.evaluation.stages import SECONDS
-from keras_sat.evaluation.stages import Stage
+from keras_sat.attacks.pace import FEWEST_PIECES
+from keras_sat.attacks.pace import SECONDS
+from keras_sat.attacks.stages import Stage
+from keras_sat.attacks.stages import attacked
 from tests.test_case import TestCase
 
 SEED = np.array([1, 2], "int32")
@@ -29,12 +30,13 @@ class Countdown:
 
     Args:
         fixed_size: bool. Whether all shares must have one size.
+        count: int. How many shares there are at most.
         clock: list of a float: the time, to which each step adds.
         pace: float. Seconds for each step.
     """
 
-    def __init__(self, fixed_size=False, clock=None, pace=0.0):
-        self.fixed_size = fixed_size
+    def __init__(self, fixed_size=False, count=1, clock=None, pace=0.0):
+        self.fixed_size, self.count = fixed_size, count
         self.clock, self.pace = clock or [0.0], pace
         # The rows of the shares, the numbers of steps, and the seeds.
         self.began, self.worked, self.steps, self.seeds = [], [], [], []
@@ -80,7 +82,7 @@ class StagesTest(TestCase):
 
     def test_images_leave_as_they_are_done_and_are_replaced(self):
         attack = Countdown()
-        stage = Stage(attack, 10, size=4, count=1, seed=SEED)
+        stage = Stage(attack, 10, size=4, seed=SEED)
         stage.add(*batch([1, 3, 1, 2, 1, 1]))
         stage.add(*batch([1, 2], first=6))
         self.assertLen(stage, 8)
@@ -95,11 +97,11 @@ class StagesTest(TestCase):
             [[[0, 1, 2, 3]], [[1, 3, 4, 5]], [[1, 6, 7]], [[7]]],
         )
         self.assertEqual(attack.began, [[[0, 1, 2, 3]], [[4, 5]], [[6, 7]]])
-        self.assertEqual(stage.pieces, 4)
+        self.assertEqual(stage.pace.pieces, 4)
         self.assert_same_bits(attack.seeds, [SEED] * len(attack.seeds))
 
     def test_each_image_is_returned_with_its_own_number(self):
-        stage = Stage(Countdown(), 10, size=3, count=2, seed=SEED)
+        stage = Stage(Countdown(count=2), 10, size=3, seed=SEED)
         labels = [5, 1, 4, 2, 3, 1, 2, 5, 1]
         stage.add(*batch(labels))
         found = {}
@@ -112,8 +114,8 @@ class StagesTest(TestCase):
 
     @parameterized.product(fixed_size=[False, True], count=[1, 3])
     def test_never_more_work_than_there_is_room_for(self, fixed_size, count):
-        attack = Countdown(fixed_size)
-        stage = Stage(attack, 9, size=4, count=count, seed=SEED)
+        attack = Countdown(fixed_size, count)
+        stage = Stage(attack, 9, size=4, seed=SEED)
         self.assertEqual(stage.capacity, 4 * count)
         labels = np.random.default_rng(0).integers(1, 9, 50)
         left = []
@@ -134,8 +136,8 @@ class StagesTest(TestCase):
         self.assertLen(set(sum(attack.worked[1], [])), 4 * count)
 
     def test_a_batch_is_filled_up_where_its_size_is_fixed(self):
-        attack = Countdown(fixed_size=True)
-        stage = Stage(attack, 9, size=4, count=2, seed=SEED)
+        attack = Countdown(fixed_size=True, count=2)
+        stage = Stage(attack, 9, size=4, seed=SEED)
         stage.add(*batch([1, 1, 1, 2, 1, 3]))
         self.assertEqual(self.work(stage), [0, 1, 2, 4])
         self.assertEqual(self.work(stage), [3])
@@ -149,13 +151,13 @@ class StagesTest(TestCase):
         """Returns the lengths of the pieces of an attack of some pace."""
         clock = [0.0]
         attack = Countdown(clock=clock, pace=pace)
-        stage = Stage(attack, num_steps, size=2, count=1, seed=SEED)
+        stage = Stage(attack, num_steps, size=2, seed=SEED)
         stage.add(*batch([num_steps, num_steps]))
         with mock.patch.object(time, "perf_counter", lambda: clock[0]):
             while len(stage):
                 stage.work()
-        if stage.pieces > 1:
-            self.assertAllClose(stage.pace, pace / 2)
+        if stage.pace.pieces > 1:
+            self.assertAllClose(stage.pace.seconds, pace / 2)
         return attack.steps
 
     def test_pieces_grow_until_they_take_as_long_as_they_should(self):
@@ -172,19 +174,29 @@ class StagesTest(TestCase):
         self.assertGreaterEqual(len(steps), FEWEST_PIECES)
 
     def test_the_first_piece_does_not_count(self):
-        stage = Stage(Countdown(), 3, size=2, count=1, seed=SEED)
+        stage = Stage(Countdown(), 3, size=2, seed=SEED)
         stage.add(*batch([3, 3]))
-        self.assertTrue(np.isnan(stage.pace))
+        self.assertTrue(np.isnan(stage.pace.seconds))
         stage.work()
-        self.assertTrue(np.isnan(stage.pace))
+        self.assertTrue(np.isnan(stage.pace.seconds))
         stage.work()
-        self.assertFalse(np.isnan(stage.pace))
+        self.assertFalse(np.isnan(stage.pace.seconds))
 
     def test_no_images_make_no_work(self):
-        stage = Stage(Countdown(), 3, size=2, count=1, seed=SEED)
+        stage = Stage(Countdown(), 3, size=2, seed=SEED)
         stage.add(*batch([]))
         self.assertLen(stage, 0)
         self.assertEqual(stage.steps_left, 0)
         stage.add(*batch([1]))
         self.assertEqual(stage.steps_left, 3)
         self.assertLen(stage, 1)
+
+    def test_only_the_chosen_images_are_attacked(self):
+        images, labels, _ = batch([2, 1, 3, 1])
+        for chosen in (None, [True, False, False, True], [False] * 4):
+            attack = Countdown()
+            stage = Stage(attack, 9, size=4, seed=SEED)
+            found = attacked(stage, images, labels, chosen)
+            steps = labels * (1 if chosen is None else chosen)
+            self.assertAllEqual(found, images + steps[:, np.newaxis])
+            self.assertEqual(bool(attack.worked), bool(np.any(steps)))

@@ -7,31 +7,19 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sat import distribution
-from keras_sat.attacks.pieces import Pieces
+from keras_sat.attacks.pieces import pieces_of
 from keras_sat.distribution import xla
 
 # More batches at once need more memory than they save time.
 MOST_THREADS = 4
 
 
-def batches_at_once():
-    """Returns how many batches are attacked at once under this strategy.
-
-    That is one for each replica; without a strategy, one on an accelerator,
-    else one for each processor core, but no more than four.
-    """
-    if tf.distribute.has_strategy():
-        return tf.distribute.get_strategy().num_replicas_in_sync
-    if distribution.has_accelerator():
-        return 1
-    return min(os.cpu_count() or 1, MOST_THREADS)
-
-
 class Threads:
     """An attack in pieces, on a batch in each of some threads.
 
     Most operations on small images are too small to be shared between the cores
-    of a processor.
+    of a processor. So each core gets a batch, up to four of them. Accelerators
+    get one.
 
     Args:
         attack: `Attack`.
@@ -39,16 +27,23 @@ class Threads:
     """
 
     def __init__(self, attack, network):
-        self._pieces = Pieces(attack, network)
-        # With XLA, each size would be compiled.
-        self.fixed_size = network.uses_xla
+        self._pieces = pieces_of(attack, network)
+        self._network = network
+        cores = 1 if distribution.has_accelerator() else os.cpu_count() or 1
+        # How many batches are attacked at once.
+        self.count = min(cores, MOST_THREADS)
+
+    @property
+    def fixed_size(self):
+        """True if all batches must have one size: XLA compiles each size."""
+        return self._network.uses_xla
 
     def begin(self, shares, seed):
         """Returns the states before the first step.
 
         Args:
             shares: list of tuples of images, labels and rows; see
-                `Pieces.begin`. At most as many as `batches_at_once` says.
+                `Pieces.begin`. At most `count` of them.
             seed: int32 array `(2,)`.
         """
         return _in_threads(lambda s: self._pieces.begin(*s, seed), shares)
@@ -78,9 +73,11 @@ class Replicas:
     fixed_size = True
 
     def __init__(self, attack, network, strategy):
-        self._pieces = Pieces(attack, network)
+        self._pieces = pieces_of(attack, network)
         self._strategy = strategy
         self._graphs = {}
+        # How many batches are attacked at once.
+        self.count = strategy.num_replicas_in_sync
 
     def begin(self, shares, seed):
         """See `Threads.begin`."""
@@ -141,13 +138,14 @@ class Replicas:
         ]
 
 
-def in_parallel(attack, network, strategy):
+def in_parallel(attack, network, strategy=None):
     """Returns the `Threads` or `Replicas` that fit a strategy.
 
     Args:
-        attack, network, strategy: see `Replicas`.
+        attack, network: see `Replicas`.
+        strategy: see `Replicas`. Defaults to none.
     """
-    if strategy.num_replicas_in_sync > 1:
+    if strategy is not None and strategy.num_replicas_in_sync > 1:
         return Replicas(attack, network, strategy)
     return Threads(attack, network)
 

@@ -35,8 +35,8 @@ NAMES = {
     ),
     "export": "other_format saved_model",
     "distribution": (
-        "KINDS current_strategy has_accelerator is_chief on_any_worker "
-        "several_workers strategy uses_xla wait_for_workers"
+        "KINDS current_strategy has_accelerator is_chief keep_compilations "
+        "on_any_worker several_workers strategy uses_xla wait_for_workers"
     ),
     "recipes": (
         "NAMED Recipe cifar10 cifar10_trades_ema get imagenet_efficientnet "

@@ -185,7 +185,7 @@ class AutoAttack(Config):
         check_classes(labels, logits)
         alive = is_right(labels, logits)
         adversarial = images
-        run = self._attacker(model, logits.shape[-1], jit_compile)
+        run = self._attacker(model, images, jit_compile)
         for i, attack in enumerate(self.sequence(logits.shape[-1])):
             found = run(attack, adversarial, labels, fold_in(seed, i), alive)
             broken = alive & ~is_right(labels, predict(found))
@@ -193,12 +193,11 @@ class AutoAttack(Config):
             alive &= ~broken
         return adversarial
 
-    def _attacker(self, model, num_classes, jit_compile):
+    def _attacker(self, model, images, jit_compile):
         """Returns a function that makes an attack on the images left.
 
         Args:
-            model, jit_compile: see `__call__`.
-            num_classes: int >= 2.
+            model, images, jit_compile: see `__call__`.
 
         Returns:
             Function `(attack, images, labels, seed, alive) -> images`.
@@ -207,6 +206,7 @@ class AutoAttack(Config):
             # How many images are left is not known in a graph.
             return lambda attack, *batch: attack(model, *batch[:-1])
         network = compiled_network(model, jit_compile)
+        num_classes = network(images).shape[-1]
 
         def run(attack, images, labels, seed, alive):
             empty = new_stage(attack, network, num_classes, len(images), seed)

@@ -94,9 +94,12 @@ class CompiledNetwork(Network):
         # The attacks that were made on the network; see `pieces_of`.
         self.pieces = {}
         self._functions = {}
+        # Known once the logits were asked for.
+        self._is_deterministic = None
 
     def __call__(self, images):
         """Returns the logits `(batch, num_classes)` of images."""
+        self.is_deterministic(images)
         return self._logits(images)
 
     def value_and_gradient(self, loss, images, *labels):
@@ -110,7 +113,15 @@ class CompiledNetwork(Network):
 
     def is_deterministic(self, images):
         """See `Network.is_deterministic`; the graph of the network tells."""
-        return is_deterministic(self._logits.graph(images))
+        if self._is_deterministic is None:
+            graph = self._logits.graph(images)
+            self._is_deterministic = is_deterministic(graph)
+        return self._is_deterministic
+
+    @property
+    def has_state(self):
+        """True if a call is known to change what the next one gives."""
+        return self._is_deterministic is False
 
     def without_xla(self, obstacle):
         """Goes on without XLA, with a warning, or refuses to.

@@ -6,12 +6,22 @@ import os
 import numpy as np
 import tensorflow as tf
 
+# There is no public way to flatten one nest like another one.
+from tensorflow.python.util import nest
+
 from keras_sat import distribution
 from keras_sat.attacks.pieces import pieces_of
 from keras_sat.distribution import xla
 
 # More batches at once need more memory than they save time.
 MOST_THREADS = 4
+
+
+def usable_cores():
+    """Returns the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Threads:
@@ -29,9 +39,14 @@ class Threads:
     def __init__(self, attack, network):
         self._pieces = pieces_of(attack, network)
         self._network = network
-        cores = 1 if distribution.has_accelerator() else os.cpu_count() or 1
-        # How many batches are attacked at once.
-        self.count = min(cores, MOST_THREADS)
+
+    @property
+    def count(self):
+        """How many batches are attacked at once."""
+        # Python functions in a network are not made for several threads.
+        if distribution.has_accelerator() or self._network.has_state:
+            return 1
+        return min(usable_cores(), MOST_THREADS)
 
     @property
     def fixed_size(self):
@@ -58,6 +73,14 @@ class Threads:
         return _in_threads(
             lambda s: self._pieces.advance(s, seed, steps), states
         )
+
+    def agreed(self, seconds):
+        """Returns a time that all workers take for the same.
+
+        Args:
+            seconds: float. How long a piece took here.
+        """
+        return seconds
 
 
 class Replicas:
@@ -122,20 +145,39 @@ class Replicas:
 
         return tf.nest.map_structure(of_all, *shares)
 
+    def agreed(self, seconds):
+        """See `Threads.agreed`."""
+        if not self._several_workers:
+            return seconds
+        deal = self._strategy.experimental_distribute_values_from_function
+        values = deal(lambda context: tf.constant([seconds], tf.float32))
+        return float(np.mean(self._strategy.gather(values, axis=0)))
+
+    @property
+    def _several_workers(self):
+        return distribution.several_workers(self._strategy)
+
     def _collected(self, results, count):
         """Returns the results of the shares, also of those on other workers."""
-        gathered = tf.nest.map_structure(
-            lambda value: np.split(
-                np.asarray(self._strategy.gather(value, axis=0)),
-                self._strategy.num_replicas_in_sync,
-            ),
-            results,
-        )
-        flat = tf.nest.flatten_up_to(results, gathered)
+        parts = tf.nest.map_structure(self._parts, results)
+        flat = nest.flatten_up_to(results, parts)
         return [
             tf.nest.pack_sequence_as(results, [part[i] for part in flat])
             for i in range(count)
         ]
+
+    def _parts(self, value):
+        """Returns a list of the arrays of all replicas."""
+        if not self._several_workers:
+            local = self._strategy.experimental_local_results(value)
+            return list(map(np.asarray, local))
+        # Workers send each other numbers, but no booleans.
+        kind = value.dtype
+        if kind == tf.bool:
+            value = self._strategy.run(tf.cast, (value, tf.int32))
+        joined = np.asarray(self._strategy.gather(value, axis=0))
+        joined = joined.astype(kind.as_numpy_dtype)
+        return np.split(joined, self._strategy.num_replicas_in_sync)
 
 
 def in_parallel(attack, network, strategy=None):

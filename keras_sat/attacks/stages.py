@@ -101,7 +101,8 @@ class Stage:
             self._shares(self._state), self._seed, np.int32(self.pace.steps)
         )
         self._state = _joined(states, self._at_work)
-        self.pace.note(time.perf_counter() - start, self._at_work)
+        seconds = self._attack.agreed(time.perf_counter() - start)
+        self.pace.note(seconds, self._at_work)
         done = self._state.done
         left = tf.nest.map_structure(lambda x: x[~done], self._state)
         ready = self._state.rows[done], self._state.adversarial[done]

@@ -96,9 +96,15 @@ def advance(attack, network, state, seed, steps=None):
         unfinished = ~tf.reduce_all(state.done)
         return unfinished if steps is None else unfinished & (i < steps)
 
+    def step(i, state):
+        new = attack.step(network, state, shared)
+        # A network that calls Python may have forgotten the shapes.
+        tf.nest.map_structure(lambda x, y: x.set_shape(y.shape), new, state)
+        return i + 1, new
+
     return tf.while_loop(
         goes_on,
-        lambda i, state: (i + 1, attack.step(network, state, shared)),
+        step,
         (tf.constant(0), state),
         # Each step needs the one before. More would only take memory.
         parallel_iterations=1,

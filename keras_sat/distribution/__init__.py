@@ -1,5 +1,6 @@
 """Strategies for one device or many, accelerators, and XLA."""
 
+from keras_sat.distribution.compilation_cache import keep_compilations
 from keras_sat.distribution.strategies import KINDS
 from keras_sat.distribution.strategies import current_strategy
 from keras_sat.distribution.strategies import has_accelerator
@@ -15,6 +16,7 @@ __all__ = [
     "current_strategy",
     "has_accelerator",
     "is_chief",
+    "keep_compilations",
     "on_any_worker",
     "several_workers",
     "strategy",

@@ -120,8 +120,8 @@ class Function:
         obstacle = None
         if graph not in self._known:
             obstacle = _obstacle(graph, self._model())
-            self._known.add(graph)
         if obstacle is None:
+            self._known.add(graph)
             try:
                 return self._compiled(*arguments)
             except tf.errors.OpError as error:

@@ -22,6 +22,9 @@ from keras_sat import files
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 # Short pieces are not worth a file each.
 SECONDS = 1.0
+# Files that take long to write, those of large images, are written less often:
+# writing must take no more than this share of the time.
+SHARE = 0.1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,13 +62,16 @@ class Snapshots:
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
         self._written = None
         self._time = time.monotonic()
+        # How long the last file took to write.
+        self._seconds = 0.0
 
     @property
     def is_due(self):
         """True if it is time for another snapshot."""
         if self._path is None:
             return False
-        return time.monotonic() - self._time >= SECONDS
+        wanted = max(SECONDS, self._seconds / SHARE)
+        return time.monotonic() - self._time >= wanted
 
     def load(self):
         """Returns the `Snapshot` of an evaluation that was interrupted.
@@ -76,7 +82,7 @@ class Snapshots:
         if self._path is None or not os.path.exists(self._path):
             return None
         try:
-            with np.load(self._path) as arrays:
+            with open(self._path, "rb") as file, np.load(file) as arrays:
                 if int(arrays["mark"]) != self._mark:
                     return None
                 return _unpacked(arrays)
@@ -95,12 +101,18 @@ class Snapshots:
         Args:
             snapshot: `Snapshot`, whose arrays do not change any more.
         """
+        if self._path is None:
+            return
         self._wait()
         self._time = time.monotonic()
         arrays = {"mark": np.array(self._mark), **_packed(snapshot)}
-        self._written = self._thread.submit(
-            files.write, self._path, lambda file: np.savez(file, **arrays)
-        )
+        self._written = self._thread.submit(self._write, arrays)
+
+    def _write(self, arrays):
+        """Writes a file, and notes how long that takes."""
+        start = time.monotonic()
+        files.write(self._path, lambda file: np.savez(file, **arrays))
+        self._seconds = time.monotonic() - start
 
     def __enter__(self):
         return self

@@ -90,19 +90,21 @@ class WorstCaseSearch:
                 in the journal are not enough, because the adversarial images
                 are needed as well. Defaults to true for all batches.
         """
-        batches = iter(batches)
+        try:
+            yield from self._search(iter(batches), on_piece, is_complete)
+        except KeyboardInterrupt:
+            # Images that have left a stage and are in no other one are in none
+            # of the snapshot either: they begin their next attack anew.
+            self._snapshots.save(self._snapshot())
+            raise
+
+    def _search(self, batches, on_piece, is_complete):
+        """Does the work of `worst_cases`."""
         is_read = False
         while True:
             i = self._next_stage(is_read)
             if i is not None:
-                self._current = i
-                if not self._stages[i].pace.pieces:
-                    on_piece(self.status())
-                with self.evaluated.strategy.scope():
-                    self._work(i)
-                if self._snapshots.is_due:
-                    self._snapshots.save(self._snapshot())
-                on_piece(self.status())
+                self._piece(i, on_piece)
             elif not is_read:
                 batch = next(batches, None)
                 is_read = batch is None
@@ -113,6 +115,17 @@ class WorstCaseSearch:
                 yield self._open.popleft().worst_case()
             if is_read and not self._open:
                 return
+
+    def _piece(self, i, on_piece):
+        """Makes a piece of the attack of a stage, shows and saves it."""
+        self._current = i
+        if not self._stages[i].pace.pieces:
+            on_piece(self.status())
+        with self.evaluated.strategy.scope():
+            self._work(i)
+        if self._snapshots.is_due:
+            self._snapshots.save(self._snapshot())
+        on_piece(self.status())
 
     def status(self):
         """Returns the `Status` of the search."""

@@ -1,7 +1,6 @@
 """The ensemble against closed forms, and with models it must not fail on."""
 
 import dataclasses
-import os
 from unittest import mock
 
 import keras
@@ -15,6 +14,7 @@ from keras_sat.attacks import FAB
 from keras_sat.attacks import PGD
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks import Square
+from keras_sat.attacks import parallel
 from keras_sat.attacks.attack import Attack
 from keras_sat.attacks.compiled import compiled
 from tests.attacks import problems
@@ -143,7 +143,7 @@ class AutoAttackTest(TestCase):
         attack = AutoAttack(
             attacks=[Watched(share=0.5), Watched(share=0.25), Watched()]
         )
-        with mock.patch.object(os, "cpu_count", return_value=1):
+        with mock.patch.object(parallel, "usable_cores", return_value=1):
             adversarial = attack(
                 problems.dark_or_bright, images, labels, jit_compile=False
             )

@@ -1,6 +1,5 @@
 """Several batches at once: threads and replicas give one report."""
 
-import os
 import pathlib
 from unittest import mock
 
@@ -13,6 +12,7 @@ from keras_sat.attacks import APGD
 from keras_sat.attacks import FAB
 from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
+from keras_sat.attacks import parallel
 from keras_sat.attacks.network import CompiledNetwork
 from keras_sat.attacks.parallel import Threads
 from keras_sat.attacks.parallel import in_parallel
@@ -54,7 +54,9 @@ class ParallelTest(TestCase):
         ]
         reports = []
         for cores in 1, 3:
-            with mock.patch.object(os, "cpu_count", return_value=cores):
+            with mock.patch.object(
+                parallel, "usable_cores", return_value=cores
+            ):
                 self.assertEqual(self.threads(model).count, cores)
                 report = evaluate(
                     *(model, (images, labels), attacks),
@@ -68,7 +70,7 @@ class ParallelTest(TestCase):
         self.assertAllEqual(reports[0].outcomes, reports[1].outcomes)
 
     def test_no_more_threads_than_memory_allows(self):
-        with mock.patch.object(os, "cpu_count", return_value=64):
+        with mock.patch.object(parallel, "usable_cores", return_value=64):
             model, _, _ = self.tiny_classifier()
             self.assertEqual(self.threads(model).count, 4)
 

@@ -65,6 +65,10 @@ class Countdown:
             for state in states
         ]
 
+    def agreed(self, seconds):
+        """See `Threads.agreed`."""
+        return seconds
+
 
 def batch(labels, first=0):
     """Returns images whose pixels are their numbers, labels and rows."""

@@ -109,6 +109,8 @@ OBSTACLES = (
     (HasAnySize, "the layer 'obstacle'"),
     (SaysNo, r"the layer 'obstacle' \(SaysNo\)"),
 )
+# Evaluations compile the network alone, not the loop of the attack.
+OBSTACLES_OF_NETWORKS = [o for o in OBSTACLES if o[0] != HasAnySize]
 
 
 class ObstaclesTest(TestCase):
@@ -157,6 +159,14 @@ class ObstaclesTest(TestCase):
         with self.assertRaisesRegex(ValueError, message):
             model.compile(jit_compile=True)
             model.evaluate(images, labels, verbose=0)
+        for before, after in zip(start, model.get_weights(), strict=True):
+            self.assertAllEqual(before, after)
+
+    @parameterized.parameters(*OBSTACLES_OF_NETWORKS)
+    def test_an_evaluation_refuses_what_must_be_compiled(self, layer, words):
+        images, labels = data()
+        inner = network(layer(name="obstacle"))
+        message = f"Received jit_compile=True and .*{words}"
         with self.assertRaisesRegex(ValueError, message):
             keras_sat.evaluate_robustness(
                 inner, (images, labels), SMOOTH, jit_compile=True, verbose=0
@@ -165,10 +175,26 @@ class ObstaclesTest(TestCase):
             ensemble = keras_sat.AutoAttack(epsilon=0.05, attacks=["apgd-ce"])
             labels = np.argmax(inner(images), axis=1)
             ensemble(inner, images, labels, jit_compile=True)
-        for before, after in zip(start, model.get_weights(), strict=True):
-            self.assertAllEqual(before, after)
 
-    @parameterized.parameters(*OBSTACLES)
+    def test_each_step_is_compiled_where_the_whole_cannot_be(self):
+        # The sizes that a network has by the values of the images are constants
+        # for a step, but not for the loop over steps.
+        images, labels = data()
+        inner = network(HasAnySize())
+        one, two = (
+            keras_sat.evaluate_robustness(
+                inner,
+                (images, labels),
+                SMOOTH.replace(epsilon=2.0),
+                jit_compile=jit_compile,
+                diagnose=False,
+                verbose=0,
+            ).outcomes
+            for jit_compile in (False, True)
+        )
+        self.assertAllEqual(one, two)
+
+    @parameterized.parameters(*OBSTACLES_OF_NETWORKS)
     def test_an_evaluation_goes_on_without_xla(self, layer, words):
         inner = network(layer(name="obstacle"))
         images, _ = data()

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_sat.attacks import APGD
 from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
+from keras_sat.attacks import parallel
 from keras_sat.evaluation import reading
 from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.evaluation.journal import Journal
@@ -143,7 +144,7 @@ class WorstCaseTest(TestCase):
 
     def test_images_on_their_way_are_bounded(self):
         batches = np.split(np.arange(40), range(2, 40, 2))
-        with mock.patch.object(os, "cpu_count", return_value=1):
+        with mock.patch.object(parallel, "usable_cores", return_value=1):
             _, counts = self.cases(batches, 4)
         # Two stages of four, and a batch that has just been read.
         self.assertLessEqual(max(counts), 2 * (4 + 2))

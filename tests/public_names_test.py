@@ -42,7 +42,7 @@ NAMES = {
         "NAMED Recipe cifar10 cifar10_trades_ema get imagenet_efficientnet "
         "imagenet_light imagenet_modern imagenet_resnet train"
     ),
-    "attacks": "APGD Attack AutoAttack FAB FGSM PGD Square",
+    "attacks": "APGD Attack AutoAttack FAB FGSM PGD Square StepwiseAttack",
     "models": (
         "activation_sites convert_activations efficientnet get "
         "load_official_checkpoint residual_network resnet resnext "

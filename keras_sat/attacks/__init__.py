@@ -9,6 +9,7 @@ from keras_sat.attacks.pgd import FGSM
 from keras_sat.attacks.pgd import PGD
 from keras_sat.attacks.requested import requested_attacks
 from keras_sat.attacks.square import Square
+from keras_sat.attacks.stepwise import StepwiseAttack
 
 __all__ = [
     "APGD",
@@ -18,6 +19,7 @@ __all__ = [
     "Attack",
     "AutoAttack",
     "Square",
+    "StepwiseAttack",
     "compiled",
     "requested_attacks",
 ]

@@ -39,7 +39,8 @@ def build():
     if FLAGS.network:
         options = json.loads(FLAGS.options)
         return keras_sat.models.get(FLAGS.network, **options)
-    return keras.saving.load_model(FLAGS.model, compile=False)
+    model = keras.saving.load_model(FLAGS.model, compile=False)
+    return model.model if isinstance(model, keras_sat.SATModel) else model
 
 
 def read_images(size):

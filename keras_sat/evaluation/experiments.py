@@ -74,6 +74,26 @@ class Experiments:
         """The images that are classified right, bool array `(count,)`."""
         return np.asarray(is_right(self.labels, self.outputs()))
 
+    def right_in(self, value_range):
+        """Returns the images that are classified right in another range.
+
+        Args:
+            value_range: pair of floats. The values of black and of white that
+                the images are scaled to.
+
+        Returns:
+            bool array `(count,)`.
+        """
+        low, high = self.value_range
+        new_low, new_high = value_range
+
+        def right(images, labels, _):
+            shares = (images - low) / (high - low)
+            scaled = shares * (new_high - new_low) + new_low
+            return is_right(labels, self.predict(scaled))
+
+        return self._in_batches(right)
+
     def outputs(self):
         """Returns the logits of all images, computed anew, as an array."""
         return self._in_batches(lambda x, _, __: self.predict(x))

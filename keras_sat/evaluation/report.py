@@ -59,7 +59,9 @@ class RobustnessReport:
             `value_range`; 0 if no attack was made.
         norm: str. `"linf"` or `"l2"`.
         seed: int. The seed of the random numbers of the attacks.
-        settings: dict from the label of each attack to its configuration.
+        settings: dict from the label of each attack to its configuration; and
+            from `"view"` to how pictures were cropped and resized, if the
+            images come from `keras_sat.data`.
         versions: dict from the names of keras_sat, Keras and TensorFlow to
             their versions.
         warnings: tuple of `Finding`. Reasons to doubt the robust accuracy.
@@ -190,7 +192,7 @@ class RobustnessReport:
         """Reads a report that `save` wrote.
 
         Args:
-            directory: str or path-like.
+            directory: str or path-like. The folder, or the `report.json` in it.
 
         Returns:
             A report equal to the saved one.
@@ -199,6 +201,8 @@ class RobustnessReport:
             ValueError: If the directory holds no report, or a damaged one.
         """
         folder = pathlib.Path(directory)
+        if folder.name == "report.json" and not folder.is_dir():
+            folder = folder.parent
         try:
             text = (folder / "report.json").read_text("utf-8")
             return cls._parsed(json.loads(text), folder)

@@ -3,6 +3,8 @@
 from keras_sat import plots
 
 PICTURES = ("accuracy_by_epsilon.png", "accuracy_by_steps.png", "examples.png")
+# The name in the settings of what the images show of their pictures.
+VIEW = "view"
 
 
 def text(report):
@@ -31,6 +33,7 @@ def text(report):
     ]
     for name, accuracy, note in rows:
         lines.append(f"  {name:<{width}}  {100 * accuracy:6.2f} %{note}")
+    lines += _view(report)
     versions = (f"{k} {v}" for k, v in report.versions.items())
     details = f"seed {report.seed}", f"{report.seconds:.0f} s", *versions
     return "\n".join([*lines, "", *_warnings(report), "", ", ".join(details)])
@@ -84,6 +87,19 @@ def pictures(report):
     if report.examples is not None:
         found[grid] = lambda: plots.perturbation_grid(**report.examples)
     return found
+
+
+def _view(report):
+    """Returns a line that says how pictures were cropped and resized, if any.
+
+    Args:
+        report: `RobustnessReport`.
+    """
+    view = report.settings.get(VIEW)
+    if view is None:
+        return []
+    options = ", ".join(f"{name}={value!r}" for name, value in view.items())
+    return ["", f"  Pictures: {options}"]
 
 
 def _warnings(report):

@@ -10,7 +10,9 @@ the official evaluation.
 """
 
 import json
+import pathlib
 
+import tensorflow as tf
 from absl import app
 from absl import flags
 
@@ -58,11 +60,25 @@ def build():
 
 def dataset():
     """Returns batches of uint8 images, as the official evaluation sees them."""
-    return keras_sat.data.image_folder(
-        FLAGS.images,
-        image_size=FLAGS.image_size,
-        batch_size=FLAGS.batch_size,
+    folders = sorted(
+        p for p in pathlib.Path(FLAGS.images).iterdir() if p.is_dir()
     )
+    files = [
+        (str(path), number)
+        for number, folder in enumerate(folders)
+        for path in sorted(folder.iterdir())
+    ]
+    paths, labels = zip(*files, strict=True)
+
+    def load(path, label):
+        image = keras_sat.preprocessing.evaluation_image(
+            tf.io.read_file(path), FLAGS.image_size, FLAGS.image_size
+        )
+        return image, label
+
+    images = tf.data.Dataset.from_tensor_slices((list(paths), list(labels)))
+    images = images.map(load, tf.data.AUTOTUNE)
+    return images.batch(FLAGS.batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def measure(model):

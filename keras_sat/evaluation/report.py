@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_sat import checks
 from keras_sat import files
+from keras_sat.evaluation import report_notebook
 from keras_sat.evaluation import report_text
 from keras_sat.evaluation.confidence import wilson_interval
 
@@ -149,6 +150,14 @@ class RobustnessReport:
 
     def __str__(self):
         return report_text.text(self)
+
+    def _repr_html_(self):
+        """Returns what notebooks show."""
+        return report_notebook.as_html(self)
+
+    def _repr_markdown_(self):
+        """Returns what notebooks show where they take no HTML."""
+        return report_notebook.as_markdown(self)
 
     def save(self, directory):
         """Writes `report.json`, `report.md`, examples and pictures.

@@ -82,7 +82,7 @@ class Experiments:
                 the images are scaled to.
 
         Returns:
-            bool array `(count,)`.
+            bool array `(count,)`; false for all if the model refuses them.
         """
         low, high = self.value_range
         new_low, new_high = value_range
@@ -92,7 +92,11 @@ class Experiments:
             scaled = shares * (new_high - new_low) + new_low
             return is_right(labels, self.predict(scaled))
 
-        return self._in_batches(right)
+        try:
+            return self._in_batches(right)
+        except tf.errors.InvalidArgumentError:
+            # It asserts that its images lie in another range.
+            return np.zeros(len(self.labels), bool)
 
     def outputs(self):
         """Returns the logits of all images, computed anew, as an array."""

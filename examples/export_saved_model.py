@@ -4,7 +4,7 @@
         --output=outputs/serving/digits/1 --image=photo.jpg
 
 The last part of the output path is the version of the model for the server. An
-image is cropped as in the evaluation, unless the flags say something else.
+image is cropped as in the evaluation that the report is of, or as is usual.
 """
 
 import json
@@ -27,7 +27,7 @@ flags.DEFINE_string(
 flags.DEFINE_string("image", None, "Image to classify with what was exported.")
 flags.DEFINE_integer("top_k", None, "Number of classes to return.")
 flags.DEFINE_enum(
-    "crop", "margin", keras_sat.preprocessing.CROPS, "Part of an image to see."
+    "crop", None, keras_sat.preprocessing.CROPS, "Part of an image to see."
 )
 flags.DEFINE_bool("overwrite", False, "Replace a version that is there.")
 flags.DEFINE_integer("max_pixels", 25_000_000, "Largest image that is decoded.")
@@ -56,7 +56,7 @@ def main(_):
         load(FLAGS.model),
         FLAGS.output,
         overwrite=FLAGS.overwrite,
-        crop=FLAGS.crop,
+        **({"crop": FLAGS.crop} if FLAGS.crop else {}),
         class_names=class_names,
         report=report,
         top_k=FLAGS.top_k,

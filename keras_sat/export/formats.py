@@ -84,7 +84,7 @@ def saved_model(
                 to `25_000_000`.
             crop, crop_padding, resizing: what is seen of an encoded image; see
                 `data.image_folder`, whose `view` holds them. Default to those
-                of that function.
+                that `report` names, else to those of that function.
 
     Raises:
         TypeError: If an argument is of another kind, or not known.
@@ -105,6 +105,8 @@ def saved_model(
     if options.get("value_range") is None:
         options["value_range"] = getattr(model, "value_range", (0.0, 1.0))
     network = checks.network_of(model)
+    # What servers see of a picture is what the report is about.
+    options = getattr(report, "settings", {}).get("view", {}) | options
     with files.alone("path", path, kind="folder"):
         served = endpoints_of(network, **options)
         text = metadata_text(model, served, moving_averages, report, metadata)

@@ -96,11 +96,7 @@ def train(
             report.save(directory)
             path = os.path.join(directory, "saved_model")
             names = test_ds.class_names
-            # What servers see of a picture is what was evaluated.
-            view = getattr(test_ds, "view", {})
-            best.export(
-                path, class_names=names, report=report, overwrite=True, **view
-            )
+            best.export(path, class_names=names, report=report, overwrite=True)
     return best, report
 
 

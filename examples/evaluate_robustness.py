@@ -5,13 +5,12 @@
 The model is a `.keras` file or a SavedModel. The dataset is a folder with a
 sub-folder of images for each class, or `digits`, or `cifar10`. The program
 prints the report of AutoAttack and saves it with its pictures. After a kill or
-Ctrl-C, the same command goes on where it stopped.
+Ctrl-C, the same command goes on where it stopped. Pictures are cropped as in
+validation, and as an export crops them; the report says how.
 """
 
 import os
 
-import keras
-import tensorflow as tf
 from absl import app
 from absl import flags
 
@@ -24,7 +23,13 @@ flags.DEFINE_string("data_dir", None, "Where the prepared cifar10 is.")
 flags.DEFINE_float("epsilon", 4 / 255, "Radius, as a fraction of the range.")
 flags.DEFINE_enum("norm", "linf", ["linf", "l2"], "Norm of the ball.")
 flags.DEFINE_list("attacks", ["standard"], "Version of AutoAttack, or attacks.")
-flags.DEFINE_list("value_range", ["0", "1"], "Values of black and of white.")
+flags.DEFINE_list(
+    "value_range", None, "Values of black and of white, unless the model knows."
+)
+flags.DEFINE_integer("image_size", 224, "Of a model that takes any size.")
+flags.DEFINE_enum(
+    "crop", None, keras_sat.preprocessing.CROPS, "Part of a picture to see."
+)
 flags.DEFINE_integer("batch_size", 128, "Images in a batch.")
 flags.DEFINE_integer("batches", -1, "Number of batches; -1 for all.")
 flags.DEFINE_enum("strategy", "auto", keras_sat.distribution.KINDS, "Devices.")
@@ -32,24 +37,37 @@ flags.DEFINE_string("output_dir", "outputs/robustness", "Where results go.")
 flags.mark_flags_as_required(["model", "dataset"])
 
 
-def test_images(height, width):
-    """Returns batches of images in `[0, 1]`, or uint8, and of class ids."""
+def image_shape(model):
+    """Returns height, width and channels of the images that a model takes."""
+    # A network with code of its own knows no shape, but a `SATModel` of it.
+    shape = getattr(model, "image_shape", None)
+    if shape is None:
+        shape = getattr(model, "input_shape", (None, None, None, 3))[1:]
+    height, width, channels = shape
+    return height or FLAGS.image_size, width or FLAGS.image_size, channels
+
+
+def test_images(model, low, high):
+    """Returns batches of images, uint8 or in the range, and of class ids."""
+    height, width, channels = image_shape(model)
+    if FLAGS.dataset not in ("digits", "cifar10"):
+        view = getattr(model, "view", {})
+        if FLAGS.crop:
+            view = view | {"crop": FLAGS.crop}
+        return keras_sat.data.image_folder(
+            FLAGS.dataset,
+            image_size=(height, width),
+            channels=channels,
+            batch_size=FLAGS.batch_size,
+            **view,
+        )
     if FLAGS.dataset == "digits":
-        return keras_sat.data.digits(FLAGS.batch_size, height)[1]
-    if FLAGS.dataset == "cifar10":
-        return keras_sat.data.cifar10(
+        _, images = keras_sat.data.digits(FLAGS.batch_size, height, channels)
+    else:
+        _, images = keras_sat.data.cifar10(
             FLAGS.batch_size, FLAGS.data_dir, download=False
-        )[1]
-    images = keras.utils.image_dataset_from_directory(
-        FLAGS.dataset,
-        image_size=(height, width),
-        batch_size=FLAGS.batch_size,
-        interpolation="bicubic",
-        crop_to_aspect_ratio=True,
-        shuffle=False,
-        verbose=False,
-    )
-    return images.map(lambda x, y: (tf.clip_by_value(x / 255, 0, 1), y))
+        )
+    return images.map(lambda x, y: (x * (high - low) + low, y))
 
 
 def main(_):
@@ -57,10 +75,13 @@ def main(_):
     strategy = keras_sat.strategy(FLAGS.strategy)
     with strategy.scope():
         model = keras_sat.load_classifier(FLAGS.model)
-    low, high = map(float, FLAGS.value_range)
-    images = test_images(*model.input_shape[1:3])
-    if (low, high) != (0.0, 1.0):
-        images = images.map(lambda x, y: (x * (high - low) + low, y))
+    low, high = getattr(model, "value_range", (0.0, 1.0))
+    if FLAGS.value_range:
+        low, high = map(float, FLAGS.value_range)
+    images = test_images(model, low, high)
+    chosen = images.take(FLAGS.batches)
+    # For the report; TensorFlow loses it.
+    chosen.view = getattr(images, "view", None)
     attacks = FLAGS.attacks[0] if len(FLAGS.attacks) == 1 else FLAGS.attacks
     state_path = os.path.join(FLAGS.output_dir, "state.jsonl")
     # Workers would go on from different places, so they start anew.
@@ -69,7 +90,7 @@ def main(_):
     with strategy.scope():
         report = keras_sat.evaluate_robustness(
             model,
-            images.take(FLAGS.batches),
+            chosen,
             attacks,
             FLAGS.epsilon,
             FLAGS.norm,

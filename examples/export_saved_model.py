@@ -3,7 +3,8 @@
     python examples/export_saved_model.py --model=outputs/digits/model.keras \\
         --output=outputs/serving/digits/1 --image=photo.jpg
 
-The last part of the output path is the version of the model for the server.
+The last part of the output path is the version of the model for the server. An
+image is cropped as in the evaluation that the report is of, or as is usual.
 """
 
 import json
@@ -17,7 +18,7 @@ from absl import flags
 import keras_sat
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "File that `SATModel.save` wrote.")
+flags.DEFINE_string("model", None, "A .keras file.")
 flags.DEFINE_string("output", None, "Folder to write.")
 flags.DEFINE_string("class_names", None, "Text file with a name in each line.")
 flags.DEFINE_string(
@@ -25,8 +26,21 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("image", None, "Image to classify with what was exported.")
 flags.DEFINE_integer("top_k", None, "Number of classes to return.")
+flags.DEFINE_enum(
+    "crop", None, keras_sat.preprocessing.CROPS, "Part of an image to see."
+)
+flags.DEFINE_bool("overwrite", False, "Replace a version that is there.")
 flags.DEFINE_integer("max_pixels", 25_000_000, "Largest image that is decoded.")
 flags.mark_flags_as_required(["model", "output"])
+
+
+def load(path):
+    """Returns a `SATModel` as it was saved, or another classifier."""
+    classifier = keras_sat.load_classifier(path)
+    if isinstance(classifier, keras_sat.SATModel):
+        # With its optimizer, which may hold moving averages of the weights.
+        return keras_sat.load_model(path)
+    return classifier
 
 
 def main(_):
@@ -38,9 +52,11 @@ def main(_):
         class_names = pathlib.Path(FLAGS.class_names).read_text().splitlines()
     if FLAGS.report:
         report = keras_sat.RobustnessReport.load(FLAGS.report)
-    model = keras_sat.load_model(FLAGS.model)
-    model.export(
+    keras_sat.export.saved_model(
+        load(FLAGS.model),
         FLAGS.output,
+        overwrite=FLAGS.overwrite,
+        **({"crop": FLAGS.crop} if FLAGS.crop else {}),
         class_names=class_names,
         report=report,
         top_k=FLAGS.top_k,

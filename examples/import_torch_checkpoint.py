@@ -39,17 +39,20 @@ def build():
     if FLAGS.network:
         options = json.loads(FLAGS.options)
         return keras_sat.models.get(FLAGS.network, **options)
-    return keras.saving.load_model(FLAGS.model, compile=False)
+    model = keras.saving.load_model(FLAGS.model, compile=False)
+    return model.model if isinstance(model, keras_sat.SATModel) else model
 
 
-def read_images(size):
+def read_images(height, width, channels):
     """Returns images, uint8 or float in `[0, 1]`, and their class ids."""
     if FLAGS.images == "cifar10":
         return keras_sat.data.cifar10()[1]
     if FLAGS.images.endswith(".npz"):
         with np.load(FLAGS.images) as file:
             return file["images"], file["labels"].astype("int32")
-    return keras_sat.data.image_folder(FLAGS.images, image_size=size)
+    return keras_sat.data.image_folder(
+        FLAGS.images, image_size=(height, width), channels=channels
+    )
 
 
 def main(_):
@@ -63,7 +66,7 @@ def main(_):
     if FLAGS.images:
         report = keras_sat.evaluate_robustness(
             model,
-            read_images(model.input_shape[1]),
+            read_images(*model.input_shape[1:]),
             FLAGS.attacks or "standard",
             # With a radius of 0, there is the clean accuracy only.
             FLAGS.epsilon if FLAGS.attacks else 0,

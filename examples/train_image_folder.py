@@ -23,6 +23,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("activation", "silu", "Activation of the network.")
 flags.DEFINE_integer("image_size", 128, "Height and width of the images.")
+flags.DEFINE_integer("channels", 3, "3 for RGB, 1 for gray pictures.")
 flags.DEFINE_integer(
     "batch_size", 64, "Images in a step, on all devices together."
 )
@@ -56,7 +57,8 @@ def main(_):
         # Moving averages over so few steps would still hold the first weights.
         ema=0.0,
     )
-    options = recipe.data_options | {"corrupt": FLAGS.corrupt}
+    options = recipe.data_options
+    options |= {"corrupt": FLAGS.corrupt, "channels": FLAGS.channels}
     train_ds = keras_sat.data.image_folder(
         FLAGS.train_dir, training=True, seed=FLAGS.seed, **options
     )

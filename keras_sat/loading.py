@@ -3,16 +3,19 @@
 import contextlib
 import os
 import re
-import warnings
 import zipfile
 
 import keras
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat.export.metadata import read_metadata
 from keras_sat.training.sat_model import SATModel
 
 SIGNATURE = "serving_default"
+# That of an export of this package that returns the logits and checks nothing.
+# Attacks need it: on their way, they may leave the range that the other checks.
+UNCHECKED = "serve"
 # The first bytes of files of Keras 2, and of files of weights.
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -30,7 +33,8 @@ def load_classifier(path, custom_objects=None, safe_mode=True):
     Returns:
         A `keras.Model`, or, from a SavedModel, a function from float images
         `(batch, height, width, channels)` to logits `(batch, num_classes)`,
-        with the attributes `variables` and `input_shape`.
+        with the attributes `variables` and `input_shape`; with `value_range`,
+        `class_names` and `view` as well, if `SATModel.export` wrote it.
 
     Raises:
         TypeError: If `path` is no path.
@@ -115,12 +119,7 @@ def _loaded(path, custom_objects, safe_mode, compile):
     """
     load = keras.saving.load_model
     try:
-        with warnings.catch_warnings():
-            if not compile:
-                # A SATModel compiles itself, with another optimizer than the
-                # saved one, whose variables Keras then skips with a warning.
-                warnings.filterwarnings("ignore", "Skipping variable loading")
-            return load(path, custom_objects, compile, safe_mode)
+        return load(path, custom_objects, compile, safe_mode)
     except (TypeError, ValueError) as error:
         _refuse_arguments(str(error), custom_objects, safe_mode)
         raise
@@ -189,9 +188,11 @@ class SavedClassifier:
         # Kept, because its variables live only as long as it does.
         self._loaded = tf.saved_model.load(path)
         signatures = dict(self._loaded.signatures)
-        if SIGNATURE not in signatures:
+        metadata = read_metadata(path)
+        name = UNCHECKED if metadata and UNCHECKED in signatures else SIGNATURE
+        if name not in signatures:
             self._refuse(path, f"the signatures {sorted(signatures)}")
-        self._signature = signatures[SIGNATURE]
+        self._signature = signatures[name]
         _, inputs = self._signature.structured_input_signature
         if [spec.dtype.is_floating for spec in inputs.values()] != [True]:
             specs = [f"{s.dtype.name} {s.shape}" for s in inputs.values()]
@@ -203,6 +204,21 @@ class SavedClassifier:
             self._refuse(path, f"a signature that returns {sorted(outputs)}")
         self._output = "logits" if "logits" in outputs else next(iter(outputs))
         self.variables = list(self._signature.variables)
+        self._describe(metadata)
+
+    def _describe(self, metadata):
+        """Adds what the export says of the images and the classes.
+
+        Args:
+            metadata: dict. Empty for a SavedModel of others, of which nothing
+                is known.
+        """
+        if "value_range" in metadata:
+            self.value_range = tuple(metadata["value_range"])
+        if "class_names" in metadata:
+            self.class_names = metadata["class_names"]
+        if "view" in metadata:
+            self.view = metadata["view"]
 
     def __call__(self, images):
         """Returns the logits of `images`."""

@@ -204,9 +204,10 @@ class FullDiskTest(TestCase):
         elif writer == "model.keras":
             self.model.save(self.folder / writer)
         elif writer == "litert":
-            self.model.export(self.folder / "model.tflite", "litert")
+            path = self.folder / "model.tflite"
+            self.model.export(path, "litert", overwrite=True)
         else:
-            self.model.export(self.folder / "saved")
+            self.model.export(self.folder / "saved", overwrite=True)
 
     @parameterized.parameters(
         "report", "plot", "model.keras", "litert", "export"

@@ -89,6 +89,44 @@ class LoadingTest(TestCase):
         )
         self.assertLen(saved.variables, len(model.variables))
 
+    def test_an_export_is_evaluated_with_all_diagnostics(self):
+        problem = problems.Linear(3, value_range=(-1.0, 1.0))
+        # Close to the border of the range, over which the random start leads.
+        edge = np.where(problem.images > 0, 0.99, -0.99).astype("float32")
+        labels = np.argmax(problem.model.predict(edge, verbose=0), axis=1)
+        model = keras_sat.SATModel(problem.model, value_range=(-1.0, 1.0))
+        names = ["ant", "bee", "cat"]
+        model.export(self.folder("saved"), class_names=names, crop="none")
+        saved = load_classifier(self.folder("saved"))
+        self.assertEqual(saved.value_range, (-1.0, 1.0))
+        self.assertEqual(saved.class_names, names)
+        self.assertEqual(saved.view["crop"], "none")
+        attack = keras_sat.PGD(epsilon=0.02, step_size=0.01, steps=3)
+        for network in (model, saved):
+            report = keras_sat.evaluate_robustness(
+                network, edge, labels, attack, verbose=0
+            )
+            self.assertEqual(report.clean_accuracy, 1.0)
+            self.assertEqual(set(report.curves), {"epsilon", "steps"})
+
+    def test_of_other_saved_models_nothing_is_assumed(self):
+        problem = problems.Linear(3)
+        twice = tf.function(lambda images: 2 * problem.model(images))
+        once = tf.function(problem.model)
+        spec = tf.TensorSpec((None, 4, 4, 1), name="images")
+        module = tf.Module()
+        module.model = problem.model
+        signatures = {
+            "serve": twice.get_concrete_function(spec),
+            "serving_default": once.get_concrete_function(spec),
+        }
+        tf.saved_model.save(module, self.folder("other"), signatures)
+        saved = load_classifier(self.folder("other"))
+        self.assertAllClose(
+            saved(problem.images), problem.model(problem.images)
+        )
+        self.assertFalse(hasattr(saved, "value_range"))
+
     def save(self, name, **signatures):
         module = tf.Module()
         tf.saved_model.save(module, self.folder(name), signatures)

@@ -27,3 +27,22 @@ class OptimizersTest(TestCase):
             # As many as the updates have used.
             seen = optimizers.batches_seen(model.optimizer)
             self.assertEqual(int(seen), expected)
+
+    def test_only_a_state_of_its_own_is_loaded(self):
+        variables = [keras.Variable(np.ones(2))]
+        source, other = keras.optimizers.SGD(0.5), keras.optimizers.Adam(0.25)
+        chosen, not_chosen = keras.optimizers.SGD(), keras.optimizers.SGD()
+        for optimizer in (source, other, chosen, not_chosen):
+            optimizer.build(variables)
+        optimizers.load_only_own_state(not_chosen)
+        states = {}
+        for optimizer in (source, other):
+            states[optimizer] = {}
+            optimizer.save_own_variables(states[optimizer])
+        # Warnings are errors here.
+        not_chosen.load_own_variables(states[other])
+        self.assertAllClose(not_chosen.learning_rate, 0.01)
+        not_chosen.load_own_variables(states[source])
+        self.assertAllClose(not_chosen.learning_rate, 0.5)
+        with self.assertWarnsRegex(UserWarning, "Skipping variable loading"):
+            chosen.load_own_variables(states[other])

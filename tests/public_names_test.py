@@ -26,12 +26,12 @@ NAMES = {
         "Resume StopOnNonFinite standard"
     ),
     "schedules": "AttackSchedule LinearWarmup cosine_decay step_decay",
-    "data": "Augmentation cifar10 digits image_folder load",
+    "data": "Augmentation check_folder cifar10 digits image_folder load",
     "preprocessing": (
-        "FORMATS PADDING RESIZINGS center_crop center_crop_and_resize "
-        "center_window decode decode_center evaluation_image "
-        "has_known_format resize resize_and_center_crop resize_as_cv2 "
-        "resize_plain to_uint8"
+        "CHANNELS CROPS FORMATS PADDING RESIZINGS View center_crop "
+        "center_crop_and_resize center_window decode decode_center "
+        "evaluation_image has_known_format resize resize_and_center_crop "
+        "resize_as_cv2 resize_plain to_gray to_uint8"
     ),
     "export": "other_format saved_model",
     "distribution": (

@@ -21,7 +21,7 @@ from keras_sat.training.surrounding_callback import SurroundingCallback
 def standard(
     model,
     directory,
-    validation_ds,
+    validation_ds=None,
     resume_dir=None,
     save_freq="epoch",
     tensorboard=False,
@@ -43,11 +43,15 @@ def standard(
     write to that folder: hidden files in it hold it, and are removed in the
     end.
 
+    Without validation there is no best epoch, no picture, and no warning of
+    overfitting.
+
     Args:
         model: `SATModel` that is to be trained. One worker of several writes.
         directory: str or path-like. Only for this run; it is created.
         validation_ds: `tf.data.Dataset` of `(images, labels)` batches, the one
-            that `fit` is given as `validation_data`.
+            that `fit` is given as `validation_data`. Defaults to `None`:
+            training without validation.
         resume_dir: str or path-like. Where the checkpoints go instead, which
             all workers need to see. Defaults to the folder `checkpoints`.
         save_freq: `"epoch"`, or int >= 1. See `Resume`. Defaults to `"epoch"`.
@@ -60,7 +64,7 @@ def standard(
         List of `keras.callbacks.Callback`.
 
     Raises:
-        TypeError: If `validation_ds` is no `tf.data.Dataset`.
+        TypeError: If `validation_ds` is another kind of data.
         ImportError: If matplotlib is missing, or TensorBoard if that is asked
             for.
         ValueError: If the folder cannot be written; in `fit`, if another
@@ -74,11 +78,13 @@ def standard(
     ```
     """
     directory = checks.path("directory", directory)
-    if not isinstance(validation_ds, tf.data.Dataset):
+    if not isinstance(validation_ds, tf.data.Dataset | None):
         checks.refuse(
             "validation_ds",
-            "be a tf.data.Dataset of batches (images, labels)",
-            validation_ds,
+            "be a tf.data.Dataset of batches (images, labels), or None",
+            checks.Described(f"a {type(validation_ds).__name__}"),
+            "Of arrays: tf.data.Dataset.from_tensor_slices((images, labels))"
+            ".batch(64).",
             error=TypeError,
         )
 
@@ -91,18 +97,23 @@ def standard(
         logs.append(_Log(path("log.csv"), append=True))
         if tensorboard:
             logs.append(keras.callbacks.TensorBoard(path("tensorboard")))
+    validated = []
+    if validation_ds is not None:
+        validated = [
+            CatastrophicOverfitting(validation_ds.take(probe_batches)),
+            BestCheckpoint(path("best.keras")),
+            AdversarialImages(
+                validation_ds,
+                path("tensorboard" if tensorboard else "images"),
+                tensorboard=tensorboard,
+            ),
+        ]
     # The lock first, so that nothing is written without it; `Resume` last,
     # behind all that change the model.
     return [
         Writer(directory),
         StopOnNonFinite(),
-        CatastrophicOverfitting(validation_ds.take(probe_batches)),
-        BestCheckpoint(path("best.keras")),
-        AdversarialImages(
-            validation_ds,
-            path("tensorboard" if tensorboard else "images"),
-            tensorboard=tensorboard,
-        ),
+        *validated,
         *logs,
         Resume(resume_dir or path("checkpoints"), save_freq),
     ]

@@ -80,6 +80,7 @@ class BatchSpec:
                 "images",
                 f"have the shape {_shown(shape)}",
                 Described(f"shape {images.shape}"),
+                _advice_on_channels(images.shape, shape),
             )
         # All uint8 values are in the range.
         if images.dtype != np.uint8:
@@ -219,6 +220,25 @@ def _advice(low, high):
         "Divide the images by 255, or pass uint8; or give "
         "`value_range=(0, 255)` if the network takes that."
     )
+
+
+def _advice_on_channels(shape, expected):
+    """Says how to correct images in color for a gray network, or the reverse.
+
+    Args:
+        shape: tuple. That of the images.
+        expected: tuple, with `None` for any size.
+    """
+    if not _matches(shape[:-1], expected[:-1]):
+        return ""
+    if (shape[-1], expected[-1]) == (3, 1):
+        return (
+            "Read them with channels=1, or give "
+            "tf.image.rgb_to_grayscale(images)."
+        )
+    if (shape[-1], expected[-1]) == (1, 3):
+        return "Repeat gray: tf.repeat(images, 3, axis=-1)."
+    return ""
 
 
 def _matches(shape, template):

@@ -9,6 +9,11 @@ from keras_sat.checks.arguments import refuse
 from keras_sat.checks.endings import are_probabilities
 
 RETURNS_PROBABILITIES = "outputs that sum to 1"
+WITHOUT_SOFTMAX = (
+    "Return what comes before the softmax: of a functional or sequential "
+    "network, convert_activations(network, ..., remove_softmax=True) leaves it "
+    "out. Or return the logarithm of the probabilities."
+)
 
 
 def shapes(model, name="model"):
@@ -100,8 +105,7 @@ def not_probabilities(name, values):
             name,
             "return logits",
             Described(RETURNS_PROBABILITIES),
-            "Return what comes before the softmax, or the logarithm of the "
-            "probabilities.",
+            WITHOUT_SOFTMAX,
         )
 
 

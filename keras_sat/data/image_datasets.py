@@ -27,8 +27,9 @@ def load(name, split, *, data_dir=None, **options):
         data_dir: str or path-like. The folder with the prepared data. Defaults
             to the folder that tensorflow-datasets uses.
         **options: the same as for `image_folder`: `training`, `batch_size`,
-            `image_size`, `seed`, `augmentation`, `resizing`, `crop_padding`,
-            `cache`, `corrupt`, `shuffle_buffer` and `input_context`.
+            `image_size`, `channels`, `seed`, `augmentation`, `resizing`,
+            `crop`, `crop_padding`, `cache`, `corrupt`, `shuffle_buffer` and
+            `input_context`.
 
     Returns:
         `tf.data.Dataset` with the elements and attributes that `image_folder`
@@ -57,9 +58,9 @@ def load(name, split, *, data_dir=None, **options):
 def image_folder(directory, *, class_names=None, **options):
     """Returns the images of a folder that has a sub-folder for each class.
 
-    JPEG, PNG, WebP, BMP and GIF (the first frame) are read; gray is repeated in
-    the three channels, CMYK is converted, 16 bits are cut to 8, alpha is left
-    out.
+    JPEG, PNG, WebP, BMP and GIF (the first frame) are read; CMYK is converted,
+    16 bits are cut to 8, alpha is left out. Gray is repeated in three channels,
+    unless `channels=1`.
 
     Args:
         directory: str or path-like.
@@ -73,7 +74,10 @@ def image_folder(directory, *, class_names=None, **options):
                 `False`.
             batch_size: int >= 1. Images in a batch, over all replicas and
                 workers. Defaults to `64`.
-            image_size: int >= 1. Height and width. Defaults to `224`.
+            image_size: int >= 1, or pair of them. Height and width. Defaults
+                to `224`.
+            channels: int. `3` for RGB, or `1` for gray: the brightness of
+                pictures in color. Defaults to `3`.
             seed: int >= 0. The same seed gives the same order and augmentation
                 in every run; both change from epoch to epoch. Defaults to `0`.
             augmentation: `Augmentation`, used if `training`. Defaults to the
@@ -82,9 +86,12 @@ def image_folder(directory, *, class_names=None, **options):
                 code; `"bicubic"`, the one of `tf.image.resize`; or
                 `"cv2_bicubic"`, the official ResNet evaluation. Defaults to
                 `"tf1_bicubic"`.
-            crop_padding: int >= 0. Used if not `training`: pixels of the result
-                that are cut off as a margin, both sides together. `0` keeps
-                the whole of a square image. Defaults to `32`.
+            crop: str. Used if not `training`: what is kept of a picture.
+                `"margin"`: the centre, without a margin; `"centre"`: all of the
+                largest window of the right proportions; `"none"`: the whole
+                picture, squeezed if it is not square. Defaults to `"margin"`.
+            crop_padding: int >= 0. Used with `"margin"`: pixels of the result
+                that are cut off, both sides together. Defaults to `32`.
             cache: bool or str. Whether the encoded images are kept in memory,
                 or in which file. Defaults to `False`.
             corrupt: `"error"`, which raises an error with the name of an image
@@ -97,13 +104,15 @@ def image_folder(directory, *, class_names=None, **options):
                 then gives the share of this worker, in batches for one replica.
 
     Returns:
-        `tf.data.Dataset` of uint8 images `(batch, image_size, image_size, 3)`
-        and int64 labels `(batch,)`; with MixUp or CutMix, float32 labels
-        `(batch, num_classes)`. It has the attributes `class_names`,
+        `tf.data.Dataset` of uint8 images `(batch, height, width, channels)`
+        and int64 labels `(batch,)`; with MixUp or CutMix, float32
+        labels `(batch, num_classes)`. It has the attributes `class_names`,
         `num_classes`, `num_batches` (int, the batches of an epoch if no image
         is left out), `epoch` (int64 `tf.Variable`, the epoch that the next
-        iteration gives; assign to it to continue from another epoch) and
-        `corrupt_images` (set of str, the names left out so far).
+        iteration gives; assign to it to continue from another epoch),
+        `corrupt_images` (set of str, the names left out so far) and, if not
+        `training`, `view`: a dict of `crop`, `crop_padding` and `resizing`,
+        which `SATModel.export` takes and reports of robustness name.
 
     Raises:
         TypeError: If an argument is of another kind, or not known.
@@ -129,10 +138,12 @@ class PipelineOptions:
 
     training: bool = False
     batch_size: int = 64
-    image_size: int = 224
+    image_size: int | tuple = 224
+    channels: int = 3
     seed: int = 0
     augmentation: Augmentation | None = None
     resizing: str = "tf1_bicubic"
+    crop: str = "margin"
     crop_padding: int = preprocessing.CROP_PADDING
     cache: bool | str | os.PathLike = False
     corrupt: str = "error"
@@ -141,12 +152,17 @@ class PipelineOptions:
 
     def __post_init__(self):
         checks.integer("batch_size", self.batch_size)
-        checks.integer("image_size", self.image_size)
+        for size in self.size:
+            checks.integer("image_size", size)
         checks.integer("seed", self.seed, least=0)
-        checks.integer("crop_padding", self.crop_padding, least=0)
         checks.integer("shuffle_buffer", self.shuffle_buffer)
         checks.one_of("corrupt", self.corrupt, CORRUPT)
-        checks.one_of("resizing", self.resizing, preprocessing.RESIZINGS)
+        if self.channels not in preprocessing.CHANNELS:
+            checks.refuse(
+                "channels", "be 1, for gray, or 3, for RGB", self.channels
+            )
+        # It checks the options that it is made of.
+        self.view  # noqa: B018
         if self.augmentation is None:
             object.__setattr__(self, "augmentation", Augmentation())
         if not isinstance(self.augmentation, Augmentation):
@@ -156,3 +172,22 @@ class PipelineOptions:
                 self.augmentation,
                 error=TypeError,
             )
+
+    @property
+    def size(self):
+        """The height and the width of the images."""
+        if isinstance(self.image_size, tuple | list):
+            if len(self.image_size) != 2:
+                expected = "be an integer, or a pair of height and width"
+                checks.refuse("image_size", expected, self.image_size)
+            return tuple(self.image_size)
+        return self.image_size, self.image_size
+
+    @property
+    def view(self):
+        """The `preprocessing.View` of the images, if not `training`."""
+        return preprocessing.View(
+            crop=self.crop,
+            crop_padding=self.crop_padding,
+            resizing=self.resizing,
+        )

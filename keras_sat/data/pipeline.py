@@ -43,6 +43,8 @@ def batches_of(source, options):
     batches.num_batches = num_batches
     batches.epoch = epoch
     batches.corrupt_images = skipped
+    if not options.training:
+        batches.view = options.view.settings()
     return batches
 
 
@@ -166,12 +168,10 @@ def _decoded(examples, read, batch_size, options, skipped):
 
 def _evaluation_view(options):
     """Returns the function from an encoded image to its resized centre."""
-    size = options.image_size
+    seen = options.view
 
     def view(contents, seed):
-        return preprocessing.evaluation_image(
-            contents, size, size, options.resizing, options.crop_padding
-        )
+        return seen.image(contents, *options.size, options.channels)
 
     return view
 
@@ -184,19 +184,22 @@ def _training_view(options):
 
     Returns:
         Function from an encoded image and a seed `(2,)` to a uint8 image
-        `(image_size, image_size, 3)`.
+        `(height, width, channels)`.
     """
     # Here and not in the model, where Keras's layers for augmentation would
     # turn XLA off.
-    size, augmentation = options.image_size, options.augmentation
+    size, augmentation = options.size, options.augmentation
     resize = preprocessing.RESIZINGS[options.resizing]
     change_colors = augmentation.color_function()
 
     def view(contents, seed):
         seeds = tf.random.split(seed, 3)
-        image = resize(augmentation.crop(contents, seeds[0]), size, size)
-        image = tf.ensure_shape(image, (size, size, 3))
+        image = resize(augmentation.crop(contents, seeds[0]), *size)
+        image = tf.ensure_shape(image, (*size, 3))
         image = preprocessing.to_uint8(change_colors(image, seeds[1]))
+        # At last, because the augmentations of color need three channels.
+        if options.channels == 1:
+            image = preprocessing.to_gray(image)
         if not augmentation.flip:
             return image
         return tf.cond(

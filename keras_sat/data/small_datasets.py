@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import extras
+from keras_sat import preprocessing
 from keras_sat.data import image_datasets
 from keras_sat.data import pipeline
 from keras_sat.data import sources
@@ -17,24 +18,26 @@ SHIFT_AND_FLIP = Augmentation(padding=4)
 WHOLE_IMAGES = Augmentation(area=(1.0, 1.0), ratio=(1.0, 1.0), flip=False)
 
 
-def digits(batch_size=64, image_size=32):
+def digits(batch_size=64, image_size=32, channels=3):
     """Returns the handwritten digits of scikit-learn, which need no download.
 
     The 1,797 images have 8x8 pixels with 17 levels of gray. They are enlarged
-    bilinearly, and gray is repeated in the three channels. Every fifth image of
-    each class is for testing. `keras.utils.set_random_seed`, called before,
-    fixes the order of the training images.
+    bilinearly. Every fifth image of each class is for testing.
+    `keras.utils.set_random_seed`, called before, fixes the order of the
+    training images.
 
     Args:
         batch_size: int, 1 to 1437. Images in a batch. Defaults to `64`.
         image_size: int >= 8. Height and width of the images. Defaults to `32`.
+        channels: int. `1` for gray images; `3` repeats gray in three channels,
+            for networks that take RGB. Defaults to `3`.
 
     Returns:
         Two `tf.data.Dataset` of float32 images `(batch, image_size,
-        image_size, 3)` in `[0, 1]` and int32 labels `(batch,)` in 0 to 9. The
-        first, for training, holds 1,437 images, shuffles them anew in each
-        epoch and leaves out those that do not fill a batch. The second, for
-        testing, holds all of the 360 others in a fixed order.
+        image_size, channels)` in `[0, 1]` and int32 labels `(batch,)` in 0 to
+        9. The first, for training, holds 1,437 images, shuffles them anew in
+        each epoch and leaves out those that do not fill a batch. The second,
+        for testing, holds all of the 360 others in a fixed order.
 
     Raises:
         ImportError: If scikit-learn is missing.
@@ -52,6 +55,8 @@ def digits(batch_size=64, image_size=32):
     """
     checks.integer("batch_size", batch_size)
     checks.integer("image_size", image_size, least=8)
+    if channels not in preprocessing.CHANNELS:
+        checks.refuse("channels", "be 1, for gray, or 3", channels)
     with extras.needed("digits"):
         from sklearn.datasets import load_digits
 
@@ -69,7 +74,7 @@ def digits(batch_size=64, image_size=32):
 
     def enlarge(images, labels):
         images = tf.image.resize(images, (image_size, image_size))
-        return tf.repeat(images, 3, axis=-1), labels
+        return tf.repeat(images, channels, axis=-1), labels
 
     size = int(train.cardinality())
     pipeline.check_batch_size(batch_size, size)

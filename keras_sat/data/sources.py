@@ -126,13 +126,18 @@ def _checked_names(class_names, found):
     return names
 
 
+def is_image(name):
+    """Tells if a file is taken for an image, by its name."""
+    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+
+
 def _images(directory):
     """Lists the image files in the folder of a class, in a fixed order."""
     paths = sorted(
         os.path.join(parent, name)
         for parent, _, names in os.walk(directory)
         for name in names
-        if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+        if is_image(name)
     )
     if not paths:
         checks.refuse(

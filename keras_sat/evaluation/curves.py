@@ -11,9 +11,11 @@ from keras_sat.evaluation.progress import Progress
 from keras_sat.evaluation.reading import read
 from keras_sat.evaluation.robustness import BATCH_SIZE
 from keras_sat.evaluation.robustness import evaluate_robustness
+from keras_sat.evaluation.two_arrays import takes_two_arrays
 from keras_sat.evaluation.worst_case import WorstCaseSearch
 
 
+@takes_two_arrays
 def robustness_curve(
     model,
     dataset,
@@ -89,6 +91,7 @@ def robustness_curve(
     }
 
 
+@takes_two_arrays
 def convergence_curve(
     model,
     dataset,

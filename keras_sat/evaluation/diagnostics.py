@@ -11,6 +11,7 @@ import numpy as np
 from keras_sat.evaluation.attack_labels import attack_name
 from keras_sat.evaluation.confidence import images_needed
 from keras_sat.evaluation.confidence import wilson_interval
+from keras_sat.evaluation.experiment_findings import another_value_range
 from keras_sat.evaluation.experiment_findings import find_warnings
 from keras_sat.evaluation.experiments import Experiments
 from keras_sat.evaluation.explanations import explained
@@ -32,8 +33,8 @@ def diagnosed(
     Args:
         report: `RobustnessReport`.
         evaluated: `EvaluatedModel`.
-        attacks: sequence of the `Attack`s that were run. Without any, no
-            experiments are made.
+        attacks: sequence of the `Attack`s that were run. Without any, only the
+            range of the images is tried.
         sample: list of `Batch`. The first ones, with `DIAGNOSED` images or
             all there are.
         excess: float array `(images,)`; see `Batch`.
@@ -47,20 +48,28 @@ def diagnosed(
         images_out_of_range(excess.max(), int(outside.sum())),
     ]
     curves, examples = {}, None
-    if attacks:
-        experiments = _experiments(report, evaluated, attacks, sample, say)
+    experiments = _experiments(report, evaluated, attacks, sample, say)
+    if not attacks:
+        warnings.append(another_value_range(experiments))
+    else:
         curves = {
             "epsilon": experiments.accuracy_by_epsilon(),
             "steps": experiments.accuracy_by_steps(),
         }
         warnings += find_warnings(experiments, curves["steps"])
         examples = experiments.examples()
+    # First what may explain the others.
+    warnings = sorted(filter(None, warnings), key=_comes_later)
     return dataclasses.replace(
         report,
-        warnings=tuple(filter(None, warnings)),
+        warnings=tuple(warnings),
         curves=curves,
         examples=examples,
     )
+
+
+def _comes_later(finding):
+    return finding.name != "value_range"
 
 
 def _experiments(report, evaluated, attacks, sample, say):

@@ -12,6 +12,11 @@ from keras_sat.evaluation.explanations import explained
 
 # A smaller share of the images may have been broken by chance.
 CHANCE = 0.02
+# The usual values of black and white.
+VALUE_RANGES = ((0, 255), (0, 1), (-1, 1))
+# How much better another of these has to be, and how rarely by chance.
+BETTER = 0.05
+SIGNIFICANCE = 1e-3
 
 
 def find_warnings(experiments, by_steps):
@@ -33,6 +38,7 @@ def find_warnings(experiments, by_steps):
     )
     missed = experiments.withstood & ~longer
     found = [
+        another_value_range(experiments),
         _changing_predictions(experiments),
         _probabilities_as_logits(experiments),
         _zero_gradients(experiments, missed),
@@ -42,6 +48,51 @@ def find_warnings(experiments, by_steps):
         _catastrophic_overfitting(experiments, by_steps),
     ]
     return [warning for warning in found if warning is not None]
+
+
+def another_value_range(experiments):
+    """Warns if more images are classified right when they are scaled.
+
+    Args:
+        experiments: `Experiments`.
+
+    Returns:
+        `Finding` or `None`.
+    """
+    given = tuple(map(float, experiments.evaluated.value_range))
+    others = [r for r in VALUE_RANGES if tuple(map(float, r)) != given]
+    rights = {r: experiments.right_in(r) for r in others}
+    best = max(others, key=lambda r: np.mean(rights[r]))
+    gain = np.mean(rights[best]) - np.mean(experiments.right)
+    chance = sign_test(rights[best], experiments.right) * len(others)
+    if gain < BETTER or chance > SIGNIFICANCE:
+        return None
+    return explained(
+        "value_range",
+        f"Scaled to {best}, {np.mean(rights[best]):.1%} of "
+        f"{len(experiments.right)} images are classified right; in "
+        f"`value_range`={experiments.evaluated.value_range}, "
+        f"{np.mean(experiments.right):.1%}.",
+        value_range=best,
+    )
+
+
+def sign_test(one, other):
+    """Returns how probable it is that one is so much better by chance alone.
+
+    Only where the two differ, one of them is better: by chance, it is each of
+    them with a probability of one half.
+
+    Args:
+        one, other: bool arrays `(count,)`. What is right.
+
+    Returns:
+        float in `[0, 1]`, of the exact test on one side.
+    """
+    wins, losses = int(np.sum(one & ~other)), int(np.sum(other & ~one))
+    count = wins + losses
+    ways = sum(math.comb(count, k) for k in range(wins, count + 1))
+    return ways / 2**count
 
 
 def _changing_predictions(experiments):

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import numpy as np
+import tensorflow as tf
 
 from keras_sat.attacks import PGD
 from keras_sat.attacks import losses
@@ -63,6 +64,26 @@ class Experiments:
     def right(self):
         """The images that are classified right, bool array `(count,)`."""
         return np.asarray(is_right(self.labels, self.outputs()))
+
+    def right_in(self, value_range):
+        """Returns the images that are classified right in another range.
+
+        Args:
+            value_range: pair of floats. The values of black and of white that
+                the images are scaled to.
+
+        Returns:
+            bool array `(count,)`; false for all if the model refuses them.
+        """
+        low, high = self.evaluated.value_range
+        new_low, new_high = value_range
+        shares = (self.images - low) / (high - low)
+        scaled = (shares * (new_high - new_low) + new_low).astype("float32")
+        try:
+            return self.evaluated.is_right(scaled, self.labels)
+        except tf.errors.InvalidArgumentError:
+            # It asserts that its images lie in another range.
+            return np.zeros(len(self.labels), bool)
 
     def outputs(self):
         """Returns the logits of all images, computed anew, as an array."""

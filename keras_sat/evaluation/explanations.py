@@ -5,6 +5,13 @@ from keras_sat.evaluation.report import Finding
 
 # From the name of each finding to what it means and what to do.
 EXPLANATIONS = {
+    "value_range": (
+        "The model was probably made for these values of black and white: all "
+        "accuracies here, and the other warnings, may come from images that it "
+        "was not made for.",
+        "Evaluate again with evaluate_robustness(..., "
+        "value_range={value_range}), on images in that range or uint8.",
+    ),
     "randomised_predictions": (
         "An attack sees another network in each step, and follows the gradient "
         "of one draw instead of their mean.",
@@ -14,7 +21,8 @@ EXPLANATIONS = {
     "probabilities_as_logits": (
         "The cross-entropy applies a second softmax to probabilities: its "
         "gradients nearly vanish.",
-        "Remove the softmax at the end of the model.",
+        "Remove the softmax at the end of the model, for example by "
+        "convert_activations(network, ..., remove_softmax=True).",
     ),
     "zero_gradients": (
         "Gradient attacks do not move on these images, however weak the model "
@@ -65,11 +73,13 @@ EXPLANATIONS = {
 }
 
 
-def explained(name, found):
+def explained(name, found, **values):
     """Returns the `Finding` of a name, with its explanation and advice.
 
     Args:
         name: str. One of `EXPLANATIONS`.
         found: str. What was observed, with numbers.
+        **values: what the advice leaves open, by name. Defaults to nothing.
     """
-    return Finding(name, found, *EXPLANATIONS[name])
+    meaning, remedy = EXPLANATIONS[name]
+    return Finding(name, found, meaning, remedy.format(**values))

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_sat import checks
 from keras_sat import files
+from keras_sat.evaluation import report_notebook
 from keras_sat.evaluation import report_text
 from keras_sat.evaluation.confidence import wilson_interval
 
@@ -59,7 +60,9 @@ class RobustnessReport:
             `value_range`; 0 if no attack was made.
         norm: str. `"linf"` or `"l2"`.
         seed: int. The seed of the random numbers of the attacks.
-        settings: dict from the label of each attack to its configuration.
+        settings: dict from the label of each attack to its configuration; and
+            from `"view"` to how pictures were cropped and resized, if the
+            images come from `keras_sat.data`.
         versions: dict from the names of keras_sat, Keras and TensorFlow to
             their versions.
         warnings: tuple of `Finding`. Reasons to doubt the robust accuracy.
@@ -148,6 +151,14 @@ class RobustnessReport:
     def __str__(self):
         return report_text.text(self)
 
+    def _repr_html_(self):
+        """Returns what notebooks show."""
+        return report_notebook.as_html(self)
+
+    def _repr_markdown_(self):
+        """Returns what notebooks show where they take no HTML."""
+        return report_notebook.as_markdown(self)
+
     def save(self, directory):
         """Writes `report.json`, `report.md`, examples and pictures.
 
@@ -190,7 +201,7 @@ class RobustnessReport:
         """Reads a report that `save` wrote.
 
         Args:
-            directory: str or path-like.
+            directory: str or path-like. The folder, or the `report.json` in it.
 
         Returns:
             A report equal to the saved one.
@@ -199,6 +210,8 @@ class RobustnessReport:
             ValueError: If the directory holds no report, or a damaged one.
         """
         folder = pathlib.Path(directory)
+        if folder.name == "report.json" and not folder.is_dir():
+            folder = folder.parent
         try:
             text = (folder / "report.json").read_text("utf-8")
             return cls._parsed(json.loads(text), folder)

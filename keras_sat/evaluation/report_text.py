@@ -3,6 +3,8 @@
 from keras_sat import plots
 
 PICTURES = ("accuracy_by_epsilon.png", "accuracy_by_steps.png", "examples.png")
+# The name in the settings of what the images show of their pictures.
+VIEW = "view"
 
 
 def text(report):
@@ -14,26 +16,87 @@ def text(report):
     Returns:
         str of several lines.
     """
-    low, high = report.interval
-    rows = [("clean", report.clean_accuracy, "")]
+    table = rows(report)
+    width = max(len(name) for name, *_ in table)
+    lines = [title(report), ""]
+    for name, accuracy, note in table:
+        # What an attack took is aligned to the right.
+        note = f"{note:>7}" if note[:1] in "+-" else note
+        line = f"  {name:<{width}}  {accuracy:>8}  {note}"
+        lines.append(line.rstrip())
+    if seen(report):
+        lines += ["", f"  {seen(report)}"]
+    warnings = [f"  ! {warning}" for warning in report.warnings]
+    lines += ["", *(warnings or [f"  {without_warnings(report)}"])]
+    return "\n".join([*lines, "", details(report)])
+
+
+def title(report):
+    """Returns a line that says what was evaluated.
+
+    Args:
+        report: `RobustnessReport`.
+    """
+    return (
+        f"Robustness of {report.num_images} images in the {report.norm} ball "
+        f"of epsilon {_fraction(report.epsilon)}"
+    )
+
+
+def rows(report):
+    """Returns the table of the accuracies.
+
+    Args:
+        report: `RobustnessReport`.
+
+    Returns:
+        List of tuples of three str: what the images withstood, the accuracy,
+        and what the attack took or the interval of the accuracy.
+    """
+    table = [("clean", f"{100 * report.clean_accuracy:.2f} %", "")]
     before = report.clean_accuracy
     for attack, accuracy in report.accuracy_after.items():
-        change = f"  {100 * (accuracy - before):+7.2f}"
-        rows.append((f"after {attack}", accuracy, change))
+        change = f"{100 * (accuracy - before):+.2f}"
+        table.append((f"after {attack}", f"{100 * accuracy:.2f} %", change))
         before = accuracy
-    interval = f"  95% interval {100 * low:.2f} % to {100 * high:.2f} %"
-    rows.append(("worst case", report.robust_accuracy, interval))
-    width = max(len(name) for name, *_ in rows)
-    lines = [
-        f"Robustness of {report.num_images} images in the {report.norm} ball "
-        f"of epsilon {_fraction(report.epsilon)}",
-        "",
-    ]
-    for name, accuracy, note in rows:
-        lines.append(f"  {name:<{width}}  {100 * accuracy:6.2f} %{note}")
+    low, high = report.interval
+    interval = f"95% interval {100 * low:.2f} % to {100 * high:.2f} %"
+    worst = f"{100 * report.robust_accuracy:.2f} %"
+    return [*table, ("worst case", worst, interval)]
+
+
+def seen(report):
+    """Returns how pictures were cropped and resized; empty if not known.
+
+    Args:
+        report: `RobustnessReport`.
+    """
+    view = report.settings.get(VIEW)
+    if view is None:
+        return ""
+    options = (f"{name}={value!r}" for name, value in view.items())
+    return f"Pictures: {', '.join(options)}"
+
+
+def without_warnings(report):
+    """Returns what stands in the place of warnings if there are none.
+
+    Args:
+        report: `RobustnessReport`.
+    """
+    # Without curves there were no experiments that could have found any.
+    return "No warnings." if report.curves else "Not diagnosed."
+
+
+def details(report):
+    """Returns a line with the seed, the time and the versions.
+
+    Args:
+        report: `RobustnessReport`.
+    """
     versions = (f"{k} {v}" for k, v in report.versions.items())
     details = f"seed {report.seed}", f"{report.seconds:.0f} s", *versions
-    return "\n".join([*lines, "", *_warnings(report), "", ", ".join(details)])
+    return ", ".join(details)
 
 
 def markdown(report, pictures):
@@ -84,14 +147,6 @@ def pictures(report):
     if report.examples is not None:
         found[grid] = lambda: plots.perturbation_grid(**report.examples)
     return found
-
-
-def _warnings(report):
-    """Returns a line for each warning, or one that says why there is none."""
-    if report.warnings:
-        return [f"  ! {warning}" for warning in report.warnings]
-    # Without curves there were no experiments that could have found any.
-    return ["  No warnings." if report.curves else "  Not diagnosed."]
 
 
 def _fraction(epsilon):

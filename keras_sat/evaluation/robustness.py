@@ -20,7 +20,9 @@ from keras_sat.evaluation.journal import Journal
 from keras_sat.evaluation.progress import Progress
 from keras_sat.evaluation.reading import read
 from keras_sat.evaluation.report import RobustnessReport
+from keras_sat.evaluation.report_text import VIEW
 from keras_sat.evaluation.snapshots import Snapshots
+from keras_sat.evaluation.two_arrays import takes_two_arrays
 from keras_sat.evaluation.worst_case import WorstCaseSearch
 from keras_sat.version import versions
 
@@ -28,6 +30,7 @@ from keras_sat.version import versions
 BATCH_SIZE = 128
 
 
+@takes_two_arrays
 def evaluate_robustness(
     model,
     dataset,
@@ -59,7 +62,8 @@ def evaluate_robustness(
         dataset: `tf.data.Dataset`, `keras.utils.PyDataset` or iterable of
             `(images, labels)` batches, or a pair of arrays. Images are float
             in `value_range`, or uint8; labels int `(batch,)`, or
-            probabilities `(batch, num_classes)`.
+            probabilities `(batch, num_classes)`. Two arrays may also be two
+            arguments: `evaluate_robustness(model, x, y)`.
         attacks: str, `Attack`, `AutoAttack`, or sequence of names and
             `Attack`s. `"standard"` and `"rand"` are the versions of
             `AutoAttack`, which lists the other names.
@@ -139,6 +143,7 @@ def evaluate_robustness(
             )
             results = _collect(cases, kept)
         report = _report(results, request, attacks, tried, seed)
+        report = _naming_the_view(report, dataset)
         if diagnose:
             sample = results.sample, results.excess
             report = diagnosed(report, evaluated, tried, *sample, progress.say)
@@ -224,6 +229,21 @@ def _collect(cases, kept):
         seconds += case.seconds
     arrays = map(np.concatenate, (labels, outcomes, excess))
     return _Results(*arrays, seconds=seconds, sample=sample)
+
+
+def _naming_the_view(report, dataset):
+    """Returns a report that says what of the pictures the images show.
+
+    Args:
+        report: `RobustnessReport`.
+        dataset: see `evaluate_robustness`. Those of `keras_sat.data` say it.
+    """
+    view = getattr(dataset, "view", None)
+    # Arrays have a method of that name.
+    if not isinstance(view, dict):
+        return report
+    settings = report.settings | {VIEW: view}
+    return dataclasses.replace(report, settings=settings)
 
 
 def _report(results, request, attacks, tried, seed):

@@ -27,6 +27,7 @@ class Endpoints:
         class_names: list of str, one for each class.
         top_k: int. Number of classes that an answer names.
         max_pixels: int. Height times width that an encoded image may have.
+        view: `preprocessing.View`. What is seen of an encoded image.
     """
 
     logits: object
@@ -35,6 +36,7 @@ class Endpoints:
     class_names: list
     top_k: int
     max_pixels: int
+    view: preprocessing.View
 
     def signatures(self):
         """Returns the functions by the names that clients ask for.
@@ -50,7 +52,7 @@ class Endpoints:
             "serving_default": (self.serve_floats, spec(shape, name="images")),
             "serve_uint8": (self.serve_uint8, spec(shape, tf.uint8, "images")),
         }
-        if self.image_shape[-1] == 3:
+        if self.image_shape[-1] in preprocessing.CHANNELS:
             files = spec((None,), tf.string, "image_bytes")
             signatures["serve_jpeg"] = (self.serve_files, files)
         return signatures
@@ -101,7 +103,7 @@ class Endpoints:
             pixels = image_headers.num_pixels(contents)
             image = tf.cond(
                 pixels <= self.max_pixels,
-                lambda: preprocessing.evaluation_image(contents, *shape[:2]),
+                lambda: self.view.image(contents, *shape),
                 lambda: tf.zeros(shape, tf.uint8),
             )
             return entry, pixels, tf.ensure_shape(image, shape)
@@ -197,6 +199,7 @@ def endpoints_of(
     class_names=None,
     top_k=None,
     max_pixels=serving_options.MAX_PIXELS,
+    **view,
 ):
     """Returns the functions that a server offers of a network.
 
@@ -207,6 +210,8 @@ def endpoints_of(
         class_names: sequence of str. See `export.saved_model`.
         top_k: int >= 1. See `export.saved_model`.
         max_pixels: int >= 1. See `export.saved_model`.
+        **view: `crop`, `crop_padding` and `resizing`. See
+            `preprocessing.View`.
 
     Returns:
         `Endpoints`.
@@ -226,5 +231,6 @@ def endpoints_of(
         value_range=tuple(map(float, value_range)),
         image_shape=image_shape,
         max_pixels=int(max_pixels),
+        view=preprocessing.View(**view),
         logits=traced(network, image_shape),
     )

@@ -17,11 +17,15 @@ from keras_sat.export.unfinished import move
 from keras_sat.export.unfinished import unfinished_folder
 from keras_sat.weights.averaging import averaged_weights
 
+# From other names of formats to those that Keras has.
+OLDER_NAMES = {"tflite": "litert"}
+
 
 def saved_model(
     model,
     path,
     *,
+    overwrite=False,
     moving_averages=True,
     report=None,
     metadata=None,
@@ -34,9 +38,10 @@ def saved_model(
     - `serving_default`: `images`, float32 `(batch, height, width, channels)`
       in `value_range`.
     - `serve_uint8`: `images`, uint8 of that shape.
-    - `serve_jpeg`, if there are 3 channels: `image_bytes`, `(batch,)`: JPEG,
-      PNG, WebP, GIF or BMP files of up to `max_pixels`. They are cropped and
-      resized by `keras_sat.preprocessing.evaluation_image`.
+    - `serve_jpeg`, if there are 3 channels or 1: `image_bytes`, `(batch,)`:
+      JPEG, PNG, WebP, GIF or BMP files of up to `max_pixels`. They are cropped
+      and resized like the evaluation data of `keras_sat.data`; a model with 1
+      channel gets their brightness.
 
     All of them return `logits` and `probabilities` `(batch, num_classes)`,
     `top_classes` (int32) and `top_names` `(batch, top_k)`, the most probable
@@ -46,7 +51,7 @@ def saved_model(
     the batch. A further signature, `serve`, maps float images to logits alone,
     like in every export by Keras.
 
-    The folder appears whole or not at all, and replaces an older SavedModel.
+    The folder appears whole or not at all.
     Its `assets.extra/keras_sat.json` describes the content for people and
     programs.
 
@@ -54,6 +59,8 @@ def saved_model(
         model: `SATModel`, or `keras.Model` from images to logits.
         path: str or path-like. The folder to write; those around it are
             created.
+        overwrite: bool. Whether to replace a SavedModel that is there. Defaults
+            to `False`.
         moving_averages: bool. Whether to write the moving averages of the
             weights where the optimizer of `model` keeps them
             (`use_ema=True`). `model` itself stays as it is. Defaults to `True`.
@@ -75,12 +82,16 @@ def saved_model(
                 have. It is read from the header before the image is decoded: a
                 file of a few kilobytes can be an image of gigabytes. Defaults
                 to `25_000_000`.
+            crop, crop_padding, resizing: what is seen of an encoded image; see
+                `data.image_folder`, whose `view` holds them. Default to those
+                that `report` names, else to those of that function.
 
     Raises:
         TypeError: If an argument is of another kind, or not known.
-        ValueError: If `path` holds something else than a SavedModel, cannot be
-            written or is written by another process, if the model contains
-            operations that servers lack, or if arguments disagree.
+        ValueError: If `path` holds a SavedModel, unless `overwrite`, or
+            something else, cannot be written or is written by another process,
+            if the model contains operations that servers lack, or if arguments
+            disagree.
 
     Example:
 
@@ -90,10 +101,12 @@ def saved_model(
     )
     ```
     """
-    path = _check_path(path)
+    path = _check_path(path, overwrite)
     if options.get("value_range") is None:
         options["value_range"] = getattr(model, "value_range", (0.0, 1.0))
     network = checks.network_of(model)
+    # What servers see of a picture is what the report is about.
+    options = getattr(report, "settings", {}).get("view", {}) | options
     with files.alone("path", path, kind="folder"):
         served = endpoints_of(network, **options)
         text = metadata_text(model, served, moving_averages, report, metadata)
@@ -101,26 +114,35 @@ def saved_model(
             _write(served, text, path)
 
 
-def other_format(model, path, format, *, moving_averages=True, **kwargs):
+def other_format(
+    model, path, format, *, overwrite=False, moving_averages=True, **kwargs
+):
     """Writes a network by `keras.Model.export`, for LiteRT or ONNX for example.
 
-    An older file is replaced by a whole new one, or stays if something fails.
+    The file appears whole or not at all.
 
     Args:
         model: `SATModel`, or `keras.Model` from images to logits.
         path: str or path-like. The file to write; folders around it are
             created. For `"litert"` it must end with `.tflite`.
-        format: str. A format of `keras.Model.export`.
+        format: str. A format of `keras.Model.export`, or `"tflite"`, the name
+            that LiteRT had before.
+        overwrite: bool. Whether to replace a file that is there. Defaults to
+            `False`.
         moving_averages: bool. See `saved_model`.
         **kwargs: other arguments of `keras.Model.export`.
 
     Raises:
-        ValueError: If ONNX has no counterpart for an operation of the model, or
-            if `path` cannot be written or is written by another process.
+        ValueError: If there is a file, unless `overwrite`, if ONNX has no
+            counterpart for an operation of the model, or if `path` cannot be
+            written or is written by another process.
     """
     path, gfile = checks.path("path", path), tf.io.gfile
+    format = OLDER_NAMES.get(format, format)
     if gfile.isdir(path):
         checks.refuse("path", "be a file", path)
+    if gfile.exists(path) and not overwrite:
+        _refuse_to_overwrite(path, "file", f"the file {path!r}")
     network = checks.network_of(model)
     image_shape, _ = checks.classifier("model", network)
     # Keras writes to the file itself, so it gets a folder of its own.
@@ -172,7 +194,7 @@ def _without_details():
         logging.set_verbosity(before)
 
 
-def _check_path(path):
+def _check_path(path, overwrite):
     """Returns the path of a folder that may be written or replaced."""
     gfile, given = tf.io.gfile, path
     # A link stays; the folder that it leads to is replaced.
@@ -181,10 +203,34 @@ def _check_path(path):
     if path and not gfile.exists(path):
         return path
     if gfile.isdir(path):
-        if not gfile.listdir(path) or tf.saved_model.contains_saved_model(path):
+        if not gfile.listdir(path):
+            return path
+        if tf.saved_model.contains_saved_model(path):
+            if not overwrite:
+                received = f"the SavedModel in {os.fspath(given)!r}"
+                _refuse_to_overwrite(path, "folder", received)
             return path
     return checks.refuse(
         "path", "be a new folder, or that of a SavedModel to replace", given
+    )
+
+
+def _refuse_to_overwrite(path, kind, received):
+    """Refuses to replace an export that nobody said may be replaced.
+
+    Args:
+        path: str.
+        kind: str. `"file"` or `"folder"`.
+        received: str. What is there.
+    """
+    name = os.path.basename(path)
+    fix = "Pass overwrite=True to replace it"
+    if name.isdigit():
+        # Servers find the newest version by its number.
+        newer = os.path.join(os.path.dirname(path), str(int(name) + 1))
+        fix += f", or export a newer version to {newer!r}"
+    checks.refuse(
+        "path", f"be a new {kind}", checks.Described(received), f"{fix}."
     )
 
 

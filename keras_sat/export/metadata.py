@@ -3,6 +3,8 @@
 import json
 import os
 
+import tensorflow as tf
+
 from keras_sat import checks
 from keras_sat.version import versions
 from keras_sat.weights.averaging import has_averages
@@ -40,6 +42,7 @@ def metadata_text(model, served, moving_averages, report, metadata):
         "class_names": served.class_names,
         "top_k": served.top_k,
         "max_pixels": served.max_pixels,
+        "view": served.view.settings(),
         "moving_averages": bool(moving_averages and has_averages(model)),
         "training": _training(model),
         "robustness": _robustness(report),
@@ -55,6 +58,24 @@ def metadata_text(model, served, moving_averages, report, metadata):
             checks.Described(str(error)),
             error=type(error),
         )
+
+
+def read_metadata(path):
+    """Returns the description of a classifier that this package exported.
+
+    Args:
+        path: str. The folder of a SavedModel.
+
+    Returns:
+        dict. Empty for a SavedModel of others.
+    """
+    file = os.path.join(path, METADATA_FILE)
+    if not tf.io.gfile.exists(file):
+        return {}
+    with tf.io.gfile.GFile(file) as stream:
+        content = json.load(stream)
+    is_ours = isinstance(content, dict) and content.get("format") == FORMAT
+    return content if is_ours else {}
 
 
 def _training(model):

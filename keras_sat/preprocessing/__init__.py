@@ -3,7 +3,11 @@
 from keras_sat.preprocessing.decoding import FORMATS
 from keras_sat.preprocessing.decoding import decode
 from keras_sat.preprocessing.decoding import has_known_format
+from keras_sat.preprocessing.decoding import to_gray
+from keras_sat.preprocessing.evaluation_view import CHANNELS
 from keras_sat.preprocessing.evaluation_view import CROP_PADDING
+from keras_sat.preprocessing.evaluation_view import CROPS
+from keras_sat.preprocessing.evaluation_view import View
 from keras_sat.preprocessing.evaluation_view import center_crop
 from keras_sat.preprocessing.evaluation_view import center_crop_and_resize
 from keras_sat.preprocessing.evaluation_view import center_window
@@ -21,10 +25,13 @@ from keras_sat.preprocessing.value_range import to_float
 PADDING = CROP_PADDING
 
 __all__ = [
+    "CHANNELS",
+    "CROPS",
     "CROP_PADDING",
     "FORMATS",
     "PADDING",
     "RESIZINGS",
+    "View",
     "center_crop",
     "center_crop_and_resize",
     "center_window",
@@ -37,5 +44,6 @@ __all__ = [
     "resize_as_cv2",
     "resize_plain",
     "to_float",
+    "to_gray",
     "to_uint8",
 ]

@@ -52,6 +52,26 @@ def decode_window(contents, choose_window):
     return tf.cond(tf.io.is_jpeg(contents), of_jpeg, of_other_format)
 
 
+def to_gray(image):
+    """Returns the brightness of an RGB image, as JPEG and PNG define it.
+
+    Gray that was repeated in three channels keeps its values.
+
+    Args:
+        image: uint8 tensor `(height, width, 3)`.
+
+    Returns:
+        uint8 tensor `(height, width, 1)`.
+
+    Reference:
+    - [ITU-R BT.601](https://www.itu.int/rec/R-REC-BT.601)
+    """
+    # In whole numbers, so that nothing but the result is rounded.
+    thousandths = tf.cast(image, tf.int32) * [299, 587, 114]
+    total = tf.reduce_sum(thousandths, axis=-1, keepdims=True)
+    return tf.cast((total + 500) // 1000, tf.uint8)
+
+
 def crop(image, window):
     """Cuts a window out of a decoded image.
 

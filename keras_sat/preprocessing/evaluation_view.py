@@ -5,11 +5,15 @@ one resize. Training pipelines, evaluation and servers share this file, so that
 all of them see the same pixels.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
+from keras_sat import checks
 from keras_sat.preprocessing.decoding import crop
 from keras_sat.preprocessing.decoding import decode
 from keras_sat.preprocessing.decoding import decode_window
+from keras_sat.preprocessing.decoding import to_gray
 from keras_sat.preprocessing.resizing import RESIZINGS
 from keras_sat.preprocessing.resizing import cubic_taps
 from keras_sat.preprocessing.resizing import resample
@@ -19,6 +23,71 @@ from keras_sat.preprocessing.resizing import to_uint8
 # Pixels of the resized image that the evaluation on ImageNet cuts off, both
 # sides together: the official programs call it CROP_PADDING.
 CROP_PADDING = 32
+# What is cut off of a picture whose proportions are not those of the images.
+CROPS = ("margin", "centre", "none")
+CHANNELS = (1, 3)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class View:
+    """How pictures of any size become the images that a model is evaluated on.
+
+    Args:
+        crop: str. `"margin"` keeps the largest centred window of the right
+            proportions, without a margin of `crop_padding`. `"centre"` keeps
+            all of that window. `"none"` keeps the whole picture, and squeezes
+            it into other proportions. Defaults to `"margin"`, as in the
+            official evaluation on ImageNet.
+        crop_padding: int >= 0. Pixels of the result that are cut off as a
+            margin, both sides together. Defaults to `32`.
+        resizing: str. See `evaluation_image`. Defaults to `"tf1_bicubic"`.
+
+    Raises:
+        TypeError: If `crop_padding` is not an integer.
+        ValueError: If an argument has a value that is not listed here.
+    """
+
+    crop: str = "margin"
+    crop_padding: int = CROP_PADDING
+    resizing: str = "tf1_bicubic"
+
+    def __post_init__(self):
+        checks.one_of("crop", self.crop, CROPS)
+        checks.integer("crop_padding", self.crop_padding, least=0)
+        checks.one_of("resizing", self.resizing, RESIZINGS)
+
+    def image(self, contents, height, width, channels=3):
+        """Decodes a picture, and returns the image that is seen of it.
+
+        Args:
+            contents: scalar string tensor: see `decode`.
+            height: int >= 1. Height of the result.
+            width: int >= 1. Width of the result.
+            channels: int. 1 for gray, 3 for RGB. Defaults to `3`.
+
+        Returns:
+            uint8 tensor `(height, width, channels)`.
+        """
+        if self.crop == "none":
+            image = RESIZINGS[self.resizing](decode(contents), height, width)
+            image = to_uint8(image)
+        else:
+            padding = self.crop_padding if self.crop == "margin" else 0
+            image = evaluation_image(
+                contents, height, width, self.resizing, padding
+            )
+        return image if channels == 3 else to_gray(image)
+
+    def settings(self):
+        """Returns the options with an effect, as `data.image_folder` has them.
+
+        Returns:
+            dict that JSON can hold.
+        """
+        settings = dataclasses.asdict(self)
+        if self.crop != "margin":
+            del settings["crop_padding"]
+        return settings
 
 
 def center_window(shape, height, width, padding=CROP_PADDING):

@@ -96,7 +96,7 @@ def train(
             report.save(directory)
             path = os.path.join(directory, "saved_model")
             names = test_ds.class_names
-            best.export(path, class_names=names, report=report)
+            best.export(path, class_names=names, report=report, overwrite=True)
     return best, report
 
 
@@ -128,11 +128,15 @@ def _model(recipe, dataset, strategy, policy):
     Returns:
         `SATModel`.
     """
+    options = {"num_classes": dataset.num_classes}
+    if dataset.element_spec[0].shape[-1] == 1:
+        # Recipes are for images in color, and so are their networks.
+        options["input_shape"] = (recipe.image_size, recipe.image_size, 1)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
         with strategy.scope():
-            return recipe.model(num_classes=dataset.num_classes)
+            return recipe.model(**options)
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -168,9 +172,12 @@ def _report(model, dataset, count, epsilon, directory):
     state_path = os.path.join(directory, "evaluation.jsonl")
     if distribution.several_workers(model.distribute_strategy):
         state_path = None
+    images = dataset.unbatch().take(count).batch(min(count, 128))
+    # TensorFlow loses attributes.
+    images.view = getattr(dataset, "view", None)
     return evaluate_robustness(
         model,
-        dataset.unbatch().take(count).batch(min(count, 128)),
+        images,
         epsilon=epsilon,
         state_path=state_path,
     )

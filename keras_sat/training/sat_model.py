@@ -17,6 +17,7 @@ from keras_sat.training import callback_checks
 from keras_sat.training.checked_data import CheckedData
 from keras_sat.training.compiling import Compiling
 from keras_sat.training.fingerprint import described
+from keras_sat.training.network_attributes import NetworkAttributes
 from keras_sat.training.objectives import AdversarialTraining
 from keras_sat.training.objectives import check_objective
 from keras_sat.training.replica_batches import never_empty
@@ -31,13 +32,16 @@ from keras_sat.weights.sharing import share_weights
 
 
 @keras.saving.register_keras_serializable("keras_sat")
-class SATModel(Compiling, CheckedData, Saving, ReplicatedModel):
+class SATModel(
+    NetworkAttributes, Compiling, CheckedData, Saving, ReplicatedModel
+):
     """A classifier with adversarial training inside `fit`.
 
     `fit` solves `min over weights of max over |delta| <= epsilon of
     loss(model(images + delta), labels)`: each step attacks its batch and
     updates the weights on the result, compiled as one function. Called on
-    images, or through `predict`, it is the plain classifier.
+    images, or through `predict`, it is the plain classifier. `input_shape`,
+    `output_shape`, `inputs` and `outputs` are those of the network.
 
     It compiles itself with the recipe of the paper: SGD with Nesterov momentum
     0.9 at a constant rate of 0.1, a penalty of `1e-4 / 2` times the squared

@@ -10,6 +10,7 @@ from keras_sat import export
 from keras_sat import files
 from keras_sat.config import loaded
 from keras_sat.config import saved
+from keras_sat.optimizers import load_only_own_state
 from keras_sat.training import seed_states
 from keras_sat.weights import averaging
 
@@ -42,13 +43,13 @@ class Saving:
             filepath: str or path-like. The folder to write; for LiteRT and ONNX
                 a file that ends with `.tflite` or `.onnx`.
             format: str. `"tf_saved_model"`, or another format of
-                `keras.Model.export`, such as `"litert"` and `"onnx"`. Defaults
-                to `"tf_saved_model"`.
+                `keras.Model.export`, such as `"litert"` (`"tflite"` is the
+                same) and `"onnx"`. Defaults to `"tf_saved_model"`.
             verbose: bool. Whether Keras prints what it wrote, in formats other
                 than `"tf_saved_model"`. Defaults to `False`.
             **kwargs: arguments of `keras_sat.export.saved_model`, such as
-                `class_names`; in other formats, those of
-                `keras.Model.export`.
+                `class_names` and `overwrite`; in other formats, `overwrite`
+                and those of `keras.Model.export`.
         """
         if format == "tf_saved_model":
             export.saved_model(self, filepath, **kwargs)
@@ -110,12 +111,16 @@ class Saving:
             custom_objects: dict from names to functions and classes in it that
                 are not registered. Defaults to none.
         """
-        return cls(
+        model = cls(
             **{
                 name: loaded(value, custom_objects)
                 for name, value in config.items()
             }
         )
+        # Unless Keras compiles it, it has the optimizer of the paper's recipe,
+        # and the file that its weights are in often that of another one.
+        load_only_own_state(model.optimizer)
+        return model
 
     @contextlib.contextmanager
     def _saving(self, filepath, extension, overwrite=True, **_):

@@ -59,3 +59,30 @@ class StandardTest(TestCase):
                 event = tf.compat.v1.Event.FromString(record.numpy())
                 scalars |= {value.tag for value in event.summary.value}
         self.assertIn("epoch_robust_accuracy", scalars)
+
+    def test_training_without_validation_is_saved_and_logged(self):
+        network, images, labels = self.tiny_classifier()
+        data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+        folder = pathlib.Path(self.get_temp_dir()) / "run"
+        model = keras_sat.SATModel(network)
+        for epochs, chosen in (
+            (1, keras_sat.callbacks.standard(model, folder, None)),
+            (2, keras_sat.callbacks.standard(model, folder)),
+        ):
+            model.fit(data, epochs=epochs, callbacks=chosen, verbose=0)
+        with open(folder / "log.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual([row["epoch"] for row in rows], ["0", "1"])
+        self.assertEqual(sorted(os.listdir(folder)), ["checkpoints", "log.csv"])
+
+    def test_other_validation_data_is_refused_with_advice(self):
+        network, images, labels = self.tiny_classifier()
+        with self.assertRaisesRegex(
+            TypeError,
+            r"`validation_ds` must be .*, or None.*a tuple.*batch\(64\)\.$",
+        ):
+            keras_sat.callbacks.standard(
+                keras_sat.SATModel(network),
+                self.get_temp_dir(),
+                (images[:2], labels[:2]),
+            )

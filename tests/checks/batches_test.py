@@ -47,6 +47,22 @@ class BatchSpecTest(TestCase):
         with self.assertRaisesRegex(TypeError, "dtype int64.*batch 7"):
             EXPECTED.check(images("int64"), labels, number=7)
 
+    def test_gray_and_color_are_told_how_to_become_the_other(self):
+        labels = np.zeros(6, int)
+        gray = BatchSpec(value_range=(0, 1), image_shape=(4, None, 1))
+        for spec, given, advice in (
+            (
+                gray,
+                images(),
+                "with channels=1, or give tf.image.rgb_to_grayscale",
+            ),
+            (EXPECTED, images()[..., :1], r"tf.repeat\(images, 3, axis=-1\)"),
+            (EXPECTED, images()[:, :2, :, :1], r"shape \(6, 2, 2, 1\)\.$"),
+            (EXPECTED, images()[..., 0], r"shape \(6, 4, 2\)\.$"),
+        ):
+            with self.assertRaisesRegex(ValueError, advice):
+                spec.check(given, labels)
+
     def test_the_advice_fits_the_pixels(self):
         labels = np.zeros(6, int)
         with self.assertRaisesRegex(ValueError, "Undo the normalization"):

@@ -13,7 +13,10 @@ class OutputsTest(TestCase):
         probabilities = tf.nn.softmax(logits)
         for values in (probabilities, probabilities[:1]):
             with self.assertRaisesRegex(
-                ValueError, "`model` must return logits.*or the logarithm"
+                ValueError,
+                "`model` must return logits.*what comes before the softmax.*"
+                r"convert_activations\(network, ..., remove_softmax=True\).*Or "
+                "return the logarithm",
             ):
                 checks.not_probabilities("model", values)
         checks.not_probabilities("model", logits)

@@ -1,6 +1,7 @@
 """Tests of `image_folder` and `load` of `keras_sat.data`."""
 
 import numpy as np
+import PIL.Image
 import tensorflow_datasets as tfds
 from absl.testing import parameterized
 
@@ -22,6 +23,9 @@ class ImageFolderTest(GrayFolder):
         (ValueError, "`resizing`.*bicubic.*='x'", {"resizing": "x"}),
         (TypeError, "`augmentation`.*='flip'", {"augmentation": "flip"}),
         (ValueError, "`crop_padding`.*=-1", {"crop_padding": -1}),
+        (ValueError, "`crop`.*centre.*='middle'", {"crop": "middle"}),
+        (ValueError, "`channels`.*gray.*=2", {"channels": 2}),
+        (ValueError, "`image_size`.*pair", {"image_size": (8, 8, 3)}),
         (TypeError, "unexpected.*'batchsize'", {"batchsize": 8}),
         (
             ValueError,
@@ -32,6 +36,47 @@ class ImageFolderTest(GrayFolder):
     def test_bad_arguments_are_refused(self, error, message, options):
         with self.assertRaisesRegex(error, message):
             self.dataset(**options)
+
+    @parameterized.parameters(True, False)
+    def test_gray_pictures_have_one_channel_if_asked_for(self, training):
+        options = {"training": training, "image_size": (8, 6)}
+        gray, color = (
+            collect(self.dataset(channels=channels, **options))[0]
+            for channels in (1, 3)
+        )
+        self.assertEqual(gray.shape[1:], (8, 6, 1))
+        # The pictures are gray, so that all channels are the same.
+        self.assertAllEqual(np.tile(gray, 3), color)
+
+    def test_augmented_colors_become_gray(self):
+        augmentation = data.Augmentation(
+            jitter=0.4, lighting=0.1, randaugment=1, erasing=0.5, mixup=0.2
+        )
+        options = {"training": True, "augmentation": augmentation}
+        gray, labels = collect(self.dataset(channels=1, **options))
+        self.assertEqual(gray.shape, (24, 8, 8, 1))
+        self.assertGreater(np.std(gray), 0)
+        self.assertEqual(labels.shape, (24, 2))
+
+    def test_a_dataset_says_what_it_shows_of_its_pictures(self):
+        usual = {
+            "crop": "margin",
+            "crop_padding": 32,
+            "resizing": "tf1_bicubic",
+        }
+        self.assertEqual(self.dataset().view, usual)
+        whole = {"crop": "none", "resizing": "bicubic"}
+        self.assertEqual(self.dataset(**whole).view, whole)
+        # Of training, there are random views.
+        self.assertFalse(hasattr(self.dataset(training=True), "view"))
+
+    def test_a_crop_without_margin_is_one_of_no_width(self):
+        levels = np.arange(8 * 12 * 3, dtype="uint16").reshape(8, 12, 3) % 256
+        picture = PIL.Image.fromarray(levels.astype("uint8"))
+        self.write("a/wide.png", picture)
+        centre = collect(self.dataset(crop="centre"))[0]
+        self.assertAllEqual(centre, collect(self.dataset(crop_padding=0))[0])
+        self.assertNotAllEqual(centre, collect(self.dataset(crop="none"))[0])
 
     def test_photographs_train(self):
         folder = photographs.write_folder(self.folder())

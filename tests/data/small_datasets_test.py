@@ -51,6 +51,15 @@ class DigitsTest(TestCase):
         self.assertAllEqual(images[..., 0], images[..., 1])
         self.assertAllEqual(images[..., 0], images[..., 2])
 
+    def test_gray_needs_one_channel_only(self):
+        _, one = data.digits(batch_size=360, image_size=12, channels=1)
+        _, three = data.digits(batch_size=360, image_size=12)
+        images, _ = collect(one)
+        self.assertEqual(images.shape, (360, 12, 12, 1))
+        self.assertAllEqual(np.tile(images, 3), collect(three)[0])
+        with self.assertRaisesRegex(ValueError, "`channels` must be 1, for"):
+            data.digits(channels=4)
+
     def test_training_drops_the_remainder_and_testing_keeps_it(self):
         train_ds, test_ds = data.digits(batch_size=100, image_size=8)
         self.assertLen(collect(train_ds)[0], 1400)

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import parameterized
+from scipy.stats import binomtest
 
 from keras_sat import data
 from keras_sat.attacks import APGD
 from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
+from keras_sat.evaluation import experiment_findings
+from keras_sat.evaluation.robustness import evaluate_robustness
 from tests.attacks import problems
 from tests.evaluation.small_experiments import experiments
 from tests.evaluation.small_experiments import found
@@ -59,6 +62,91 @@ class SoundModelTest(TestCase):
             self.assertGreater(np.mean(case.right), 0.9)
             self.assertBetween(np.mean(case.withstood), 0.05, 0.8)
             self.assertEqual(found(case), {})
+
+
+class ValueRangeTest(TestCase):
+    def case(self, made_for, given, count=None):
+        """Experiments on images in another range than the model takes."""
+        problem = problems.Linear(5, value_range=made_for)
+        low, high = made_for
+        shares = (problem.images - low) / (high - low)
+        images = shares * (given[1] - given[0]) + given[0]
+        attack = APGD(epsilon=0.05, steps=5, value_range=given)
+        return experiments(
+            lambda x: problem.model(x),
+            images[:count].astype("float32"),
+            problem.labels[:count],
+            attack,
+        )
+
+    @parameterized.parameters(
+        ((0, 255), (0.0, 1.0)),
+        ((0, 255), (-1.0, 1.0)),
+        ((-1, 1), (0.0, 1.0)),
+        ((-1, 1), (0.0, 255.0)),
+        ((0, 1), (0.0, 255.0)),
+        ((0, 1), (-1.0, 1.0)),
+    )
+    def test_the_range_that_a_model_was_made_for_is_found(self, made, given):
+        case = self.case(made, given)
+        share = np.mean(case.right)
+        self.assertLess(share, 0.6)
+        finding = experiment_findings.another_value_range(case)
+        self.assertEqual(
+            finding.found,
+            f"Scaled to {made}, 100.0% of 40 images are classified right; in "
+            f"`value_range`={given}, {share:.1%}.",
+        )
+        self.assertIn(f"value_range={made}), on", finding.remedy)
+
+    @parameterized.parameters((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (-2, 5))
+    def test_nothing_is_found_in_the_right_range(self, *made_for):
+        case = self.case(made_for, made_for)
+        self.assertEqual(np.mean(case.right), 1.0)
+        self.assertIsNone(experiment_findings.another_value_range(case))
+
+    def test_few_images_prove_nothing(self):
+        case = self.case((0, 255), (0.0, 1.0), count=8)
+        self.assertLess(np.mean(case.right), 0.6)
+        self.assertIsNone(experiment_findings.another_value_range(case))
+
+    def test_chance_is_that_of_the_exact_sign_test(self):
+        generator = np.random.default_rng(0)
+        for share in (0.1, 0.5, 0.9):
+            one, other = generator.uniform(size=(2, 50)) < [[share], [0.5]]
+            wins, losses = np.sum(one & ~other), np.sum(other & ~one)
+            expected = binomtest(wins, wins + losses, alternative="greater")
+            self.assertAllClose(
+                experiment_findings.sign_test(one, other), expected.pvalue
+            )
+        self.assertEqual(experiment_findings.sign_test(one, one), 1.0)
+
+    @parameterized.parameters(0.0, 0.03)
+    def test_an_evaluation_says_how_to_call_it_instead(self, epsilon):
+        problem = problems.Linear(5, value_range=(0, 255), scale=10)
+
+        def network(x):
+            return problem.model(x)
+
+        images = problem.images / 255
+        attack = PGD(steps=2)
+        report = evaluate_robustness(
+            network, images, problem.labels, attack, epsilon, verbose=0
+        )
+        self.assertLess(report.clean_accuracy, 0.6)
+        self.assertEqual(report.warnings[0].name, "value_range")
+        self.assertIn("value_range=(0, 255)", str(report))
+        report = evaluate_robustness(
+            network,
+            problem.images,
+            problem.labels,
+            attack,
+            epsilon,
+            value_range=(0, 255),
+            verbose=0,
+        )
+        self.assertEqual(report.clean_accuracy, 1.0)
+        self.assertNotIn("value_range", [w.name for w in report.warnings])
 
 
 class PredictionTest(TestCase):

@@ -36,6 +36,25 @@ class ExperimentsTest(TestCase):
             self.assertAllClose(accuracy, expected, atol=1 / 40)
         self.assertEqual(list(case.accuracy_by_steps()), [1, 2, 5, 10, 20, 50])
 
+    def test_images_are_scaled_to_another_range(self):
+        model, images, labels, attack = linear()
+        case = experiments(lambda x: model((x + 2) / 8), images, labels, attack)
+        self.assertAllEqual(case.right_in((-2, 6)), np.ones(40, bool))
+        scaled = np.argmax(model((images + 2) / 8), axis=-1) == labels
+        self.assertAllEqual(case.right_in((0, 1)), scaled)
+        self.assertAllEqual(case.right, scaled)
+
+    def test_a_model_that_refuses_another_range_is_not_right_there(self):
+        model, images, labels, attack = linear()
+
+        def strict(x):
+            tf.debugging.assert_less_equal(x, 1.1)
+            return model(x)
+
+        case = experiments(strict, images, labels, attack)
+        self.assertAllEqual(case.right_in((0, 255)), np.zeros(40, bool))
+        self.assertAllEqual(case.right_in((0, 1)), np.ones(40, bool))
+
     def test_a_radius_beyond_the_range_is_left_out(self):
         model, images, labels, _ = linear()
         curve = experiments(model, images, labels, PGD(epsilon=0.3))

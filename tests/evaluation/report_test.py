@@ -180,6 +180,16 @@ class LoadingTest(TestCase):
         self.path = self.folder / "report.json"
         self.text = self.path.read_text()
 
+    def test_the_file_may_be_named_instead_of_its_folder(self):
+        expected = RobustnessReport.load(self.folder)
+        for path in (self.path, str(self.path)):
+            self.assertEqual(RobustnessReport.load(path), expected)
+        with self.assertRaisesRegex(ValueError, "hold a report.*report.md"):
+            RobustnessReport.load(self.folder / "report.md")
+        self.path.unlink()
+        with self.assertRaisesRegex(ValueError, "no file report.json"):
+            RobustnessReport.load(self.path)
+
     def assert_refused(self, problem):
         """Checks that the folder is refused, by template and saying why."""
         with self.assertRaisesRegex(

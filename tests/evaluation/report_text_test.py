@@ -3,6 +3,7 @@
 from absl.testing import parameterized
 
 from keras_sat.evaluation import report_text
+from keras_sat.preprocessing import View
 from tests.evaluation.sample_reports import report
 from tests.test_case import TestCase
 
@@ -24,6 +25,13 @@ class TextTest(TestCase):
         )
         self.assertEqual(lines[7], "  ! few: 8 images. Wide. Use more.")
         self.assertEqual(lines[9], "seed 3, 12 s, keras_sat 0.1, keras 3.15")
+
+    def test_what_is_seen_of_pictures_is_named_if_it_is_known(self):
+        self.assertNotIn("Pictures", str(report()))
+        view = View(crop="none").settings()
+        named = report(settings=report().settings | {"view": view})
+        line = "  Pictures: crop='none', resizing='tf1_bicubic'"
+        self.assertEqual(str(named).splitlines()[7], line)
 
     def test_no_warnings_are_not_no_experiments(self):
         self.assertIn("No warnings.", str(report(warnings=())))

@@ -137,11 +137,47 @@ class AnswersTest(ExportTest):
             ):
                 serve(image_bytes=tf.concat([files, bad], 0))
 
-    def test_gray_models_have_no_signature_for_files(self):
+    def gray_model(self):
         inputs = keras.Input((8, 8, 1))
+        x = keras.layers.Flatten()(inputs)
+        return keras.Model(inputs, keras.layers.Dense(5)(x))
+
+    def test_gray_models_see_the_brightness_of_files(self):
+        model = self.gray_model()
+        loaded = self.export(model)
+        files = encoded(self.pictures)
+        seen = [evaluation_view.evaluation_image(f, 8, 8) for f in files]
+        exact = np.stack(seen) @ np.array([0.299, 0.587, 0.114])
+        gray = np.floor(exact + 0.5 + 1e-9)[..., None].astype("uint8")
+        expected = model(gray / np.float32(255))
+        answer = loaded["serve_jpeg"](image_bytes=files)
+        self.assert_close(answer["logits"], expected)
+        answer = loaded["serve_uint8"](images=gray)
+        self.assert_close(answer["logits"], expected)
+
+    def test_models_of_other_channels_have_no_signature_for_files(self):
+        inputs = keras.Input((8, 8, 2))
         x = keras.layers.Flatten()(inputs)
         model = keras.Model(inputs, keras.layers.Dense(4)(x))
         self.assertNotIn("serve_jpeg", self.export(model))
+
+    @parameterized.product(crop=["margin", "centre", "none"], channels=[1, 3])
+    def test_files_are_seen_as_by_an_evaluation(self, crop, channels):
+        folder = pathlib.Path(self.folder) / "pictures"
+        files = encoded(self.pictures)
+        for i, file in enumerate(files.numpy()):
+            (folder / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+            (folder / "ab"[i % 2] / f"{i}.png").write_bytes(file)
+        dataset = keras_sat.data.image_folder(
+            folder, image_size=8, channels=channels, crop=crop
+        )
+        ((images, _),) = dataset
+        model = self.model if channels == 3 else self.gray_model()
+        serve = self.export(model, **dataset.view)["serve_jpeg"]
+        answer = serve(image_bytes=tf.gather(files, [0, 2, 1]))
+        expected = load_classifier(self.path)(tf.cast(images, "float32") / 255)
+        self.assert_close(answer["logits"], expected)
+        self.assertEqual(load_classifier(self.path).view, dataset.view)
 
     def test_the_export_can_be_attacked_like_the_model(self):
         self.export()

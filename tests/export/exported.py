@@ -33,7 +33,7 @@ class ExportTest(TestCase):
 
     def export(self, model=None, **options):
         model = self.model if model is None else model
-        formats.saved_model(model, self.path, **options)
+        formats.saved_model(model, self.path, **{"overwrite": True} | options)
         return tf.saved_model.load(self.path).signatures
 
     def predict(self, images):

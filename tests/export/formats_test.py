@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl.testing import parameterized
 
 import keras_sat
 from keras_sat.export import formats
@@ -93,7 +94,9 @@ class FolderTest(ExportTest):
         os.symlink("model", os.path.join(self.folder, "current"))
         for _ in range(2):
             formats.saved_model(
-                self.model, os.path.join(self.folder, "current")
+                self.model,
+                os.path.join(self.folder, "current"),
+                overwrite=True,
             )
             self.assertCountEqual(os.listdir(self.folder), ["model", "current"])
             self.assertTrue(tf.saved_model.contains_saved_model(self.path))
@@ -146,9 +149,54 @@ class FolderTest(ExportTest):
             self.assertEqual(os.listdir(path.parent), [])
             path.write_text("precious")
             with self.assertRaisesRegex(OSError, "disk is full"):
-                self.model.export(path, "litert")
+                self.model.export(path, "litert", overwrite=True)
         self.assertEqual(os.listdir(path.parent), ["model.tflite"])
         self.assertEqual(path.read_text(), "precious")
+
+    def test_an_export_is_replaced_only_if_that_is_asked_for(self):
+        versions = pathlib.Path(self.folder) / "classifier"
+        self.model.export(versions / "9", class_names=NAMES)
+        file = versions / "9" / "assets.extra" / "keras_sat.json"
+        before = file.read_text()
+        for path, fix in (
+            (versions / "9", f"newer version to '{versions}/10'"),
+            (f"{versions}/9/", f"newer version to '{versions}/10'"),
+        ):
+            with self.assertRaisesRegex(
+                ValueError,
+                "`path` must be a new folder. Received the SavedModel in .*9/?'"
+                f". Pass overwrite=True to replace it, or export a {fix}",
+            ):
+                self.model.export(path)
+        self.assertEqual(file.read_text(), before)
+        self.model.export(versions / "9", overwrite=True)
+        self.assertNotEqual(file.read_text(), before)
+
+    @parameterized.parameters("litert", "tflite", "onnx")
+    def test_so_is_a_file_of_another_format(self, format):
+        path = pathlib.Path(self.folder) / "model.tflite"
+        formats_of_keras = []
+
+        def write(network, file, format, **_):
+            formats_of_keras.append(format)
+            pathlib.Path(file).write_text(f"version {len(formats_of_keras)}")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(self.model.model), "export", write)
+            patch.setattr(formats, "_check_onnx", lambda path: None)
+            self.model.export(path, format)
+            with self.assertRaisesRegex(
+                ValueError,
+                "`path` must be a new file. Received the file '.*model.tflite'"
+                ". Pass overwrite=True to replace it.$",
+            ):
+                self.model.export(path, format)
+            self.assertEqual(path.read_text(), "version 1")
+            self.model.export(path, format, overwrite=True)
+        self.assertEqual(path.read_text(), "version 2")
+        # That one is known by another name, too.
+        expected = format.replace("tflite", "litert")
+        self.assertEqual(formats_of_keras, [expected, expected])
 
     def test_what_is_no_savedmodel_is_not_replaced(self):
         os.makedirs(self.path)

@@ -25,6 +25,16 @@ class DecodingTest(TestCase):
         self.assertEqual(result.shape, (8, 16, 3))
         self.assertAllClose(result, np.full((8, 16, 3), 100), atol=1)
 
+    def test_gray_is_the_brightness_that_jpeg_defines(self):
+        image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+        result = decoding.to_gray(image)
+        self.assertEqual(result.dtype, tf.uint8)
+        exact = image @ np.array([0.299, 0.587, 0.114])
+        # Half of a level is rounded up.
+        self.assertAllEqual(result[..., 0], np.floor(exact + 0.5 + 1e-9))
+        levels = np.tile(np.arange(256, dtype=np.uint8)[:, None, None], 3)
+        self.assertAllEqual(decoding.to_gray(levels), levels[..., :1])
+
     def test_other_bytes_are_no_image(self):
         contents = tf.constant([b"", b"B", b"<svg>", b"GIF8", b"RIFF1234"])
         known = decoding.has_known_format(contents)

@@ -1,17 +1,92 @@
 """Tests of the images that an evaluation sees."""
 
+import json
+
 import numpy as np
+import PIL.Image
 import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat.preprocessing import decoding
 from keras_sat.preprocessing import evaluation_view
 from keras_sat.preprocessing import resizing
+from tests import photographs
 from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 
 # Parts of what the official evaluation makes of one JPEG file.
 REFERENCE = FIXTURES / "eval_preprocessing.npz"
+
+
+class ViewTest(TestCase):
+    def contents(self):
+        generator = np.random.default_rng(0)
+        image = generator.integers(0, 256, (30, 50, 3), np.uint8)
+        return image, tf.io.encode_png(image)
+
+    @parameterized.parameters(*resizing.RESIZINGS)
+    def test_each_crop_shows_its_part_of_the_picture(self, kernel):
+        image, contents = self.contents()
+        resize = resizing.RESIZINGS[kernel]
+        # The largest square in the middle, and the whole picture.
+        expected = {"centre": image[:, 10:40], "none": image}
+        if kernel == "cv2_bicubic":
+            # It crops what is resized, to a whole number of columns.
+            del expected["centre"]
+        for crop, part in expected.items():
+            view = evaluation_view.View(crop=crop, resizing=kernel)
+            found = view.image(contents, 16, 16)
+            exact = resizing.to_uint8(resize(part, 16, 16))
+            self.assertAllEqual(found, exact)
+        view = evaluation_view.View(resizing=kernel, crop_padding=8)
+        self.assertAllEqual(
+            view.image(contents, 16, 16),
+            evaluation_view.evaluation_image(contents, 16, 16, kernel, 8),
+        )
+
+    def test_the_usual_view_is_that_of_the_official_evaluation(self):
+        _, contents = self.contents()
+        found = evaluation_view.View().image(contents, 20, 12)
+        usual = evaluation_view.evaluation_image(contents, 20, 12)
+        self.assertAllEqual(found, usual)
+
+    @parameterized.parameters(*evaluation_view.CROPS)
+    def test_gray_is_that_of_the_image_in_color(self, crop):
+        _, contents = self.contents()
+        view = evaluation_view.View(crop=crop)
+        gray = view.image(contents, 8, 8, channels=1)
+        color = view.image(contents, 8, 8)
+        self.assertAllEqual(gray, decoding.to_gray(color))
+
+    def test_gray_pictures_stay_what_they_are(self):
+        image = np.random.default_rng(0).integers(0, 256, (8, 8, 1), np.uint8)
+        view = evaluation_view.View(crop="centre")
+        bmp = photographs.encoded(PIL.Image.fromarray(image[..., 0]), "BMP")
+        for contents in (tf.io.encode_png(image), bmp):
+            found = view.image(contents, 8, 8, channels=1)
+            self.assertAllEqual(found, image)
+
+    def test_its_settings_make_it_again(self):
+        for view in (
+            evaluation_view.View(),
+            evaluation_view.View(crop_padding=0),
+            evaluation_view.View(crop="none", resizing="bicubic"),
+        ):
+            settings = json.loads(json.dumps(view.settings()))
+            self.assertEqual(evaluation_view.View(**settings), view)
+
+    @parameterized.parameters(
+        (
+            "`crop` must be one of .*'centre', 'margin', 'none'",
+            "crop",
+            "center",
+        ),
+        ("`crop_padding` must be at least 0", "crop_padding", -1),
+        ("`resizing` must be one of", "resizing", "nearest"),
+    )
+    def test_other_options_are_refused(self, message, name, value):
+        with self.assertRaisesRegex(ValueError, message):
+            evaluation_view.View(**{name: value})
 
 
 class EvaluationViewTest(TestCase):

@@ -35,6 +35,33 @@ class SavingTest(TestCase):
             loaded.load_weights(path)
         self.assert_same_bits(loaded(images), model(images))
 
+    @parameterized.product(
+        optimizer=["auto", "adam", "averaging"],
+        policy=["float32", "mixed_float16"],
+    )
+    def test_no_way_to_load_a_file_warns_of_its_optimizer(
+        self, optimizer, policy
+    ):
+        if optimizer == "averaging":
+            optimizer = keras.optimizers.AdamW(use_ema=True)
+        path = os.path.join(self.get_temp_dir(), "model.keras")
+        inputs = keras.Input((8, 8, 3))
+        keras.config.set_dtype_policy(policy)
+        self.addCleanup(keras.config.set_dtype_policy, "float32")
+        dense = keras.layers.Dense(5, dtype=policy)
+        network = keras.Model(inputs, dense(keras.layers.Flatten()(inputs)))
+        model = keras_sat.SATModel(network)
+        model.compile(optimizer)
+        model.save(path)
+        # Warnings are errors here.
+        for loaded in (
+            keras_sat.load_classifier(path),
+            keras_sat.load_model(path),
+            keras.saving.load_model(path),
+            keras.saving.load_model(path, compile=False),
+        ):
+            self.assert_same_bits(loaded.get_weights(), model.get_weights())
+
     def test_save_and_load_give_the_same_object(self):
         inner, images, labels = self.tiny_classifier()
         model = keras_sat.SATModel(

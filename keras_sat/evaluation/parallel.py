@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sat import distribution
-from keras_sat.attacks.pieces import Pieces
+from keras_sat.attacks.pieces import pieces_of
 from keras_sat.distribution import xla
 
 # More batches at once need more memory than they save time.
@@ -39,7 +39,7 @@ class Threads:
     """
 
     def __init__(self, attack, network):
-        self._pieces = Pieces(attack, network)
+        self._pieces = pieces_of(attack, network)
         # With XLA, each size would be compiled.
         self.fixed_size = network.uses_xla
 
@@ -78,7 +78,7 @@ class Replicas:
     fixed_size = True
 
     def __init__(self, attack, network, strategy):
-        self._pieces = Pieces(attack, network)
+        self._pieces = pieces_of(attack, network)
         self._strategy = strategy
         self._graphs = {}
 

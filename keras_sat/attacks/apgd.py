@@ -10,13 +10,12 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks import losses
 from keras_sat.attacks.ascent import Ascent
+from keras_sat.attacks.attempts import Attempts
 from keras_sat.attacks.loops import per_image
 from keras_sat.attacks.loops import repeat
-from keras_sat.attacks.loops import where
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.seeds import of_images
 from keras_sat.attacks.stepwise import StepwiseAttack
-from keras_sat.attacks.stepwise import choose
 
 # The weight of a step; the step before it has the rest. `alpha` of the paper.
 _MOMENTUM = 0.75
@@ -149,19 +148,10 @@ class APGD(StepwiseAttack):
             targets = tf.zeros_like(rows)[:, tf.newaxis]
         else:
             targets = losses.likely_wrong(labels, logits, self.target_classes)
-        state = _State(
-            images=images,
-            labels=labels,
-            rows=rows,
-            targets=targets,
-            attempt=tf.zeros_like(rows),
-            index=tf.zeros_like(rows),
-            ascent=None,
-            adversarial=images,
-            value=tf.fill(tf.shape(rows), -float("inf")),
-            done=self.succeeds(labels, logits),
-        )
-        return state._replace(ascent=self._new_ascent(state, seed))
+        state = Attempts.begin(images, labels, rows)
+        done = self.succeeds(labels, logits)
+        attempt = self._new_attempt(state, seed, targets)
+        return state._replace(attempt=attempt, done=done)
 
     def step(self, network, state, shared):
         """See `StepwiseAttack.step`; a step of algorithm 1 of the paper."""
@@ -169,49 +159,28 @@ class APGD(StepwiseAttack):
         direction = self.ball.steepest_ascent(gradient)
         # A NaN among the logits is no success of the attack.
         success = self.succeeds(state.labels, logits) & ~tf.math.is_nan(value)
-        ascent = state.ascent.seen(value, direction, success)
-        state = self._judged(state, ascent, success)
-        # Of images whose attempt ends here, the index is out of range.
-        index = tf.clip_by_value(state.index, 0, self.steps)
-        period = tf.gather(self._periods(), index)
+        targets, index, ascent = state.attempt
+        ascent = ascent.seen(value, direction, success)
+        ends = ~state.done & (success | (index >= self.steps))
+        count = self.restarts * targets.shape[1]
+        result = ascent.best, ascent.best_value, success
+        state = state.judged(*result, ends, count)
+        # Images that are done may have counted further.
+        period = tf.gather(self._periods(), tf.minimum(index, self.steps))
         ascent, x, direction = ascent.adapted(direction, period, self.rho)
         ascent = self._move(state, ascent, x, direction)
-        return self._begun_anew(
-            state._replace(ascent=ascent, index=state.index + 1), shared
+        state = state._replace(attempt=_Attempt(targets, index + 1, ascent))
+        return state.begun_anew(
+            ends & ~state.done,
+            lambda state: self._new_attempt(state, shared, targets),
         )
 
-    def _judged(self, state, ascent, success):
-        """Returns the state with the result of the attempts that end here."""
-        last = state.index >= self.steps
-        ends = ~state.done & (success | last)
-        better = ends & (success | (ascent.best_value > state.value))
-        attempt = state.attempt + tf.cast(ends, tf.int32)
-        attempts = self.restarts * state.targets.shape[1]
-        return state._replace(
-            adversarial=where(better, ascent.best, state.adversarial),
-            value=tf.where(better, ascent.best_value, state.value),
-            attempt=attempt,
-            done=state.done | (ends & (success | (attempt >= attempts))),
-            # So that the next attempt begins with this step.
-            index=tf.where(ends, -1, state.index),
-        )
-
-    def _begun_anew(self, state, seed):
-        """Returns the state in which images begin their next attempts."""
-        anew = ~state.done & (state.index == 0)
-
-        def begun():
-            return choose(anew, self._new_ascent(state, seed), state.ascent)
-
-        # Random numbers are only drawn where they are needed.
-        ascent = tf.cond(tf.reduce_any(anew), begun, lambda: state.ascent)
-        return state._replace(ascent=ascent)
-
-    def _new_ascent(self, state, seed):
-        """Returns ascents that begin at random points."""
-        seeds = fold_in(of_images(seed, state.rows), state.attempt)
+    def _new_attempt(self, state, seed, targets):
+        """Returns attempts that begin at random points."""
+        seeds = fold_in(of_images(seed, state.rows), state.ended)
         start = self.start(state.images, seeds)
-        return Ascent.begin(start, 2 * self.epsilon * self.width)
+        ascent = Ascent.begin(start, 2 * self.epsilon * self.width)
+        return _Attempt(targets, tf.zeros_like(state.rows), ascent)
 
     def start(self, images, seed):
         """Returns random points on the border of the ball, in the range.
@@ -237,12 +206,13 @@ class APGD(StepwiseAttack):
 
     def _evaluate(self, network, state):
         """Returns loss, logits and gradient, averaged over predictions."""
-        x, labels = state.ascent.x, [state.labels]
+        x, labels = state.attempt.ascent.x, [state.labels]
         if self.target_classes is not None:
+            targets = state.attempt.targets
             # Images that are done may have counted beyond the last attempt.
-            last = self.restarts * state.targets.shape[1] - 1
-            target = tf.minimum(state.attempt, last) // self.restarts
-            labels.append(tf.gather(state.targets, target, batch_dims=1))
+            last = targets.shape[1] - 1
+            number = tf.minimum(state.ended // self.restarts, last)
+            labels.append(tf.gather(targets, number, batch_dims=1))
 
         def once():
             return self.loss_gradient(network, x, *labels)
@@ -261,35 +231,23 @@ class APGD(StepwiseAttack):
         ahead = x + per_image(ascent.step, x) * direction
         ahead = self.project(ahead, state.images)
         # There is no last step before the first one.
-        share = per_image(tf.where(state.index > 0, _MOMENTUM, 1.0), x)
+        index = state.attempt.index
+        share = per_image(tf.where(index > 0, _MOMENTUM, 1.0), x)
         momentum = (1 - share) * (x - ascent.previous)
         new = self.project(x + share * (ahead - x) + momentum, state.images)
         return ascent._replace(x=new, previous=x)
 
 
-class _State(NamedTuple):
-    """The state of the attack.
+class _Attempt(NamedTuple):
+    """The state of an attempt.
 
     Args:
-        images, labels, rows: see `StepwiseAttack.begin`.
-        targets: int tensor `(batch, count)`. The classes to be pulled at.
-        attempt: int tensor `(batch,)`. How many attempts have ended.
-        index: int tensor `(batch,)`. How many steps of the present attempt have
-            been made.
-        ascent: `Ascent`. The present attempt.
-        adversarial: images. The worst ones of the attempts that have ended.
-        value: float tensor `(batch,)`. Their loss.
-        done: bool tensor `(batch,)`. True if the image is broken, or if all
-            attempts were made.
+        targets: int tensor `(batch, count)`. The classes to be pulled at, one
+            after the other.
+        index: int tensor `(batch,)`. How many steps have been made.
+        ascent: `Ascent`.
     """
 
-    images: tf.Tensor
-    labels: tf.Tensor
-    rows: tf.Tensor
     targets: tf.Tensor
-    attempt: tf.Tensor
     index: tf.Tensor
-    ascent: tuple
-    adversarial: tf.Tensor
-    value: tf.Tensor
-    done: tf.Tensor
+    ascent: Ascent

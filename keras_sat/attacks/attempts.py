@@ -1,93 +1,21 @@
-"""The attempts of projected gradient descent, image by image."""
+"""Several attempts on each image, of which the worst result counts."""
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_sat.attacks.cycles import Cycles
 from keras_sat.attacks.loops import where
-
-
-class Attempt(NamedTuple):
-    """The present attempt on each image.
-
-    Args:
-        x: images. The present iterates.
-        left: int tensor `(batch,)`. How many steps are left.
-        cycles: `Cycles`.
-        best: images. The iterates of the highest loss.
-        best_value: float tensor `(batch,)`. Their loss.
-        best_success: bool tensor `(batch,)`. True if they are misclassified.
-    """
-
-    x: tf.Tensor
-    left: tf.Tensor
-    cycles: Cycles
-    best: tf.Tensor
-    best_value: tf.Tensor
-    best_success: tf.Tensor
-
-    @classmethod
-    def begin(cls, start, steps):
-        """Returns the attempt before the first step.
-
-        Args:
-            start: images. The first iterates.
-            steps: int. How many steps to make.
-        """
-
-        def fill(number):
-            return tf.fill(tf.shape(start)[:1], number)
-
-        return cls(
-            x=start,
-            left=fill(steps),
-            cycles=Cycles.begin(start),
-            best=start,
-            best_value=fill(-float("inf")),
-            best_success=fill(False),
-        )
-
-    def seen(self, value, success):
-        """Returns the attempt after `x` was evaluated.
-
-        Args:
-            value: float tensor `(batch,)`. The loss of `x`.
-            success: bool tensor `(batch,)`. True if `x` is misclassified.
-        """
-        higher = value > self.best_value
-        return self._replace(
-            best=where(higher, self.x, self.best),
-            best_value=tf.where(higher, value, self.best_value),
-            best_success=tf.where(higher, success, self.best_success),
-        )
-
-    def moved(self, x, may_repeat, best_iterate):
-        """Returns the attempt after a step, with fewer left if they repeat.
-
-        Args:
-            x: images. The iterates after the step.
-            may_repeat: bool. Whether an iterate that comes back is followed by
-                the same ones as before.
-            best_iterate: bool. Whether the best iterate is the result. It has
-                been seen when one comes back.
-        """
-        left = self.left - 1
-        if not may_repeat:
-            return self._replace(x=x, left=left)
-        cycles, left = self.cycles.after(x, left)
-        if best_iterate:
-            left = tf.where(cycles.found, 0, left)
-        return self._replace(x=x, left=left, cycles=cycles)
+from keras_sat.attacks.stepwise import choose
 
 
 class Attempts(NamedTuple):
-    """The state of the whole attack.
+    """The state of an attack that makes several attempts on each image.
 
     Args:
         images, labels, rows: see `StepwiseAttack.begin`.
         ended: int tensor `(batch,)`. How many attempts have ended.
-        attempt: `Attempt`. The present one.
+        attempt: named tuple of tensors with the batch in front. The present
+            attempts.
         adversarial: images. The worst ones of the attempts that have ended.
         value: float tensor `(batch,)`. Their loss.
         done: bool tensor `(batch,)`. True if they are misclassified, or if all
@@ -98,7 +26,7 @@ class Attempts(NamedTuple):
     labels: tf.Tensor
     rows: tf.Tensor
     ended: tf.Tensor
-    attempt: Attempt | None
+    attempt: tuple | None
     adversarial: tf.Tensor
     value: tf.Tensor
     done: tf.Tensor
@@ -117,7 +45,7 @@ class Attempts(NamedTuple):
             done=tf.zeros_like(rows, tf.bool),
         )
 
-    def judged(self, x, value, success, ends, restarts):
+    def judged(self, x, value, success, ends, count):
         """Returns the state with the results of the attempts that end here.
 
         Args:
@@ -125,7 +53,7 @@ class Attempts(NamedTuple):
             value: float tensor `(batch,)`. Their loss.
             success: bool tensor `(batch,)`. True if they are misclassified.
             ends: bool tensor `(batch,)`. True if the attempt ends with them.
-            restarts: int. How many attempts to make.
+            count: int. How many attempts to make.
         """
         better = ends & (success | (value > self.value))
         ended = self.ended + tf.cast(ends, tf.int32)
@@ -133,5 +61,20 @@ class Attempts(NamedTuple):
             adversarial=where(better, x, self.adversarial),
             value=tf.where(better, value, self.value),
             ended=ended,
-            done=self.done | (ends & (success | (ended >= restarts))),
+            done=self.done | (ends & (success | (ended >= count))),
         )
+
+    def begun_anew(self, anew, begin):
+        """Returns the state in which some images begin their next attempts.
+
+        Args:
+            anew: bool tensor `(batch,)`. The images that begin.
+            begin: function from this state to attempts at their beginning.
+        """
+
+        def begun():
+            return choose(anew, begin(self), self.attempt)
+
+        # Random numbers are only drawn where they are needed.
+        attempt = tf.cond(tf.reduce_any(anew), begun, lambda: self.attempt)
+        return self._replace(attempt=attempt)

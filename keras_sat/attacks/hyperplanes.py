@@ -62,12 +62,14 @@ def _root(slope, arrival, needed):
         float tensor `(batch, 1)`: the times.
     """
 
+    most = slope * arrival
+
     def newton(_, state):
         time, _ = state
-        moving = arrival > time
-        rate = tf.where(moving, slope, 0.0)
-        gained = tf.where(moving, 0.0, slope * arrival)
-        rate = tf.reduce_sum(rate, axis=1, keepdims=True)
+        # Products with 0 and 1 are several times as fast as `tf.where`.
+        moving = tf.cast(arrival > time, slope.dtype)
+        rate = tf.reduce_sum(slope * moving, axis=1, keepdims=True)
+        gained = tf.math.multiply_no_nan(most, 1 - moving)
         gained = tf.reduce_sum(gained, axis=1, keepdims=True)
         # On the last piece, where no pixel moves any more, the time stays.
         new = tf.math.divide_no_nan(needed - gained, rate)

@@ -76,9 +76,11 @@ def where(condition, x, y):
 
     Args:
         condition: bool tensor `(batch,)`.
-        x, y: tensors `(batch, ...)`.
+        x, y: tensors `(batch, ...)` of one shape.
     """
-    return tf.where(per_image(condition, x), x, y)
+    # `tf.where` broadcasts the condition, which takes several times as long as
+    # to copy whole images.
+    return tf.raw_ops.Select(condition=condition, x=x, y=y)
 
 
 def per_image(values, images):

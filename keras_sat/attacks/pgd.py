@@ -6,15 +6,14 @@ import keras
 import tensorflow as tf
 
 from keras_sat import checks
-from keras_sat.attacks.attempts import Attempt
 from keras_sat.attacks.attempts import Attempts
+from keras_sat.attacks.iterates import Iterates
 from keras_sat.attacks.loops import repeat
 from keras_sat.attacks.loops import where
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.seeds import of_images
 from keras_sat.attacks.seeds import uniform
 from keras_sat.attacks.stepwise import StepwiseAttack
-from keras_sat.attacks.stepwise import choose
 
 
 @keras.saving.register_keras_serializable("keras_sat")
@@ -127,27 +126,12 @@ class PGD(StepwiseAttack):
         # At random, an iterate may come back and go on to another place.
         may_repeat = network.is_deterministic(attempt.x)
         attempt = attempt.moved(moved, may_repeat, self.best_iterate)
-        return self._begun_anew(
-            state._replace(attempt=attempt), ends & ~state.done, shared
-        )
-
-    def _begun_anew(self, state, anew, seed):
-        """Returns the state in which images begin their next attempts.
-
-        Args:
-            state: `Attempts`.
-            anew: bool tensor `(batch,)`. The images that begin.
-            seed: int32 tensor `(2,)`.
-        """
+        state = state._replace(attempt=attempt)
         if self.restarts == 1:
             return state
-
-        def begun():
-            return choose(anew, self._new_attempt(state, seed), state.attempt)
-
-        # Random numbers are only drawn where they are needed.
-        attempt = tf.cond(tf.reduce_any(anew), begun, lambda: state.attempt)
-        return state._replace(attempt=attempt)
+        return state.begun_anew(
+            ends & ~state.done, lambda state: self._new_attempt(state, shared)
+        )
 
     def _new_attempt(self, state, seed):
         """Returns attempts that begin at random points, or at the images."""
@@ -156,7 +140,7 @@ class PGD(StepwiseAttack):
         if self.best_iterate:
             # The start itself may be returned, so it has to lie in the range.
             start = self.project(start, state.images)
-        return Attempt.begin(start, self.steps)
+        return Iterates.begin(start, self.steps)
 
     def start(self, images, seed):
         """Returns the images at which the steps begin.

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat.attacks.attempts import Attempts
 from keras_sat.attacks.loops import where
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.attacks.seeds import of_images
@@ -83,21 +84,11 @@ class Square(StepwiseAttack):
                 "have the shape (batch, height, width, channels)",
                 checks.Described(f"shape {images.shape}"),
             )
-        lowest = tf.fill(tf.shape(rows), -float("inf"))
-        state = _State(
-            images=images,
-            labels=labels,
-            rows=rows,
-            attempt=tf.zeros_like(rows),
-            index=tf.zeros_like(rows),
-            candidate=images,
-            best=images,
-            best_value=lowest,
-            adversarial=images,
-            value=lowest,
+        state = Attempts.begin(images, labels, rows)
+        return state._replace(
+            attempt=self._new_attempt(state, seed),
             done=self.succeeds(labels, network(images)),
         )
-        return state._replace(candidate=self._starts(state, seed))
 
     def shared(self, images, seed):
         """Returns the seed, and the random numbers of all queries.
@@ -112,17 +103,27 @@ class Square(StepwiseAttack):
     def step(self, network, state, shared):
         """See `StepwiseAttack.step`; a query of algorithm 1 of the paper."""
         seed, draws = shared
-        logits = network(state.candidate)
+        attempt = state.attempt
+        logits = network(attempt.candidate)
         value = self.objective(state.labels, logits)
         success = self.succeeds(state.labels, logits)
-        better = ~state.done & (success | (value > state.best_value))
-        state = state._replace(
-            best=where(better, state.candidate, state.best),
-            best_value=tf.where(better, value, state.best_value),
+        better = ~state.done & (success | (value > attempt.best_value))
+        best = where(better, attempt.candidate, attempt.best)
+        best_value = tf.where(better, value, attempt.best_value)
+        attempt = _Attempt(
+            index=attempt.index + 1,
+            candidate=self._changed(state, best, draws),
+            best=best,
+            best_value=best_value,
         )
-        state = state._replace(candidate=self._changed(state, draws))
-        state = self._judged(state, success)
-        return self._begun_anew(state._replace(index=state.index + 1), seed)
+        ends = ~state.done & (success | (attempt.index >= self.queries))
+        state = state._replace(attempt=attempt)
+        state = state.judged(best, best_value, success, ends, self.restarts)
+        if self.restarts == 1:
+            return state
+        return state.begun_anew(
+            ends & ~state.done, lambda state: self._new_attempt(state, seed)
+        )
 
     def areas(self):
         """Returns the schedule of the squares.
@@ -137,97 +138,59 @@ class Square(StepwiseAttack):
             starts = [-(-n * self.queries // _SCHEDULE_LENGTH) for n in starts]
         return [self.p_init / 2**n for n in range(len(starts) + 1)], starts
 
-    def _judged(self, state, success):
-        """Returns the state with the result of the attempts that end here."""
-        ends = success | (state.index >= self.queries - 1)
-        ends &= ~state.done
-        better = ends & (success | (state.best_value > state.value))
-        attempt = state.attempt + tf.cast(ends, tf.int32)
-        return state._replace(
-            adversarial=where(better, state.best, state.adversarial),
-            value=tf.where(better, state.best_value, state.value),
-            attempt=attempt,
-            done=state.done | (ends & (success | (attempt >= self.restarts))),
-            # So that the next attempt begins with this query.
-            index=tf.where(ends, -1, state.index),
-        )
+    def _changed(self, state, best, draws):
+        """Returns the best images so far with another square in each.
 
-    def _changed(self, state, draws):
-        """Returns the best images so far with another square in each."""
+        Args:
+            state: `Attempts`, before the query.
+            best: images.
+            draws: see `shared`.
+        """
         areas, starts = self.areas()
         squares = self.ball.squares(state.images, areas)
         # Images that are done may have counted further.
-        index = tf.minimum(state.index, self.queries - 1)
-        attempt = tf.minimum(state.attempt, self.restarts - 1)
-        numbers = tf.gather_nd(draws, tf.stack([attempt, index], axis=1))
+        index = tf.minimum(state.attempt.index, self.queries - 1)
+        ended = tf.minimum(state.ended, self.restarts - 1)
+        numbers = tf.gather_nd(draws, tf.stack([ended, index], axis=1))
         # How many of the halvings have taken place.
         level = index[:, tf.newaxis] >= tf.constant(starts)
         level = tf.reduce_sum(tf.cast(level, tf.int32), axis=1)
         delta = squares.change(
-            state.best - state.images,
+            best - state.images,
             self.epsilon * self.width,
             level,
             numbers,
         )
         return self._clipped(state.images, delta)
 
-    def _begun_anew(self, state, seed):
-        """Returns the state in which images begin their next attempts."""
-        if self.restarts == 1:
-            return state
-        anew = ~state.done & (state.index == 0)
-
-        def begun():
-            return (
-                where(anew, self._starts(state, seed), state.candidate),
-                tf.where(anew, -float("inf"), state.best_value),
-            )
-
-        # Random numbers are only drawn where they are needed.
-        candidate, best_value = tf.cond(
-            tf.reduce_any(anew),
-            begun,
-            lambda: (state.candidate, state.best_value),
-        )
-        return state._replace(candidate=candidate, best_value=best_value)
-
-    def _starts(self, state, seed):
-        """Returns the first images of the present attempts."""
+    def _new_attempt(self, state, seed):
+        """Returns attempts before their first query."""
         squares = self.ball.squares(state.images, self.areas()[0])
-        seeds = fold_in(of_images(seed, state.rows), state.attempt)
+        seeds = fold_in(of_images(seed, state.rows), state.ended)
         radius = self.epsilon * self.width
         delta = squares.start(state.images, radius, seeds)
-        return self._clipped(state.images, delta)
+        return _Attempt(
+            index=tf.zeros_like(state.rows),
+            candidate=self._clipped(state.images, delta),
+            best=state.images,
+            best_value=tf.fill(tf.shape(state.rows), -float("inf")),
+        )
 
     def _clipped(self, images, delta):
         return tf.clip_by_value(images + delta, *self.value_range)
 
 
-class _State(NamedTuple):
-    """The state of the attack.
+class _Attempt(NamedTuple):
+    """The state of an attempt.
 
     Args:
-        images, labels, rows: see `StepwiseAttack.begin`.
-        attempt: int tensor `(batch,)`. How many attempts have ended.
-        index: int tensor `(batch,)`. How many queries of the present attempt
-            have been made.
+        index: int tensor `(batch,)`. How many queries have been made.
         candidate: images. Those of the next query.
-        best: images. The best ones of the present attempt.
+        best: images. The best ones so far.
         best_value: float tensor `(batch,)`. Their loss.
-        adversarial: images. The worst ones of the attempts that have ended.
-        value: float tensor `(batch,)`. Their loss.
-        done: bool tensor `(batch,)`. True if the image is broken, or if all
-            attempts were made.
     """
 
-    images: tf.Tensor
-    labels: tf.Tensor
-    rows: tf.Tensor
-    attempt: tf.Tensor
     index: tf.Tensor
     candidate: tf.Tensor
     best: tf.Tensor
     best_value: tf.Tensor
-    adversarial: tf.Tensor
-    value: tf.Tensor
-    done: tf.Tensor

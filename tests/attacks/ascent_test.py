@@ -63,12 +63,13 @@ class AscentTest(TestCase):
         first = {39: problem.images[39]}
         values = {}
         for _ in range(attack.steps + 1):
-            iterates = np.asarray(state.ascent.x)
+            iterates = np.asarray(state.attempt.ascent.x)
             broken = np.argmax(problem.model(iterates), axis=1) != labels
             state = pieces.advance(state, seed, 1)
             for i in np.flatnonzero(broken & (np.arange(40) < 39)):
                 first.setdefault(int(i), iterates[i])
-                values.setdefault(int(i), []).append(state.ascent.last_value[i])
+                last = state.attempt.ascent.last_value[i]
+                values.setdefault(int(i), []).append(last)
         self.assertBetween(len(first), 10, 30)
         for i, image in first.items():
             self.assertAllEqual(state.adversarial[i], image)

@@ -176,7 +176,7 @@ def cycles(norm, epsilon, steps, count):
         norm=norm, epsilon=epsilon, step_size=epsilon / 10, steps=steps
     )
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, reduce_retracing=True)
     def predict(images):
         return MODEL(images, training=False)
 
@@ -195,19 +195,19 @@ def cycles(norm, epsilon, steps, count):
         number = tf.reduce_sum(tf.cast(tf.concat(robust, 0), tf.float32))
         return {"accuracies": [float(number) / len(pair[1])]}
 
-    run = keras_sat.attacks.compiled(attack, MODEL)
-    run = _seeded(run)
-    # The first calls compile.
-    run(pair[0][:2], pair[1][:2])
+    @tf.function(autograph=False, reduce_retracing=True)
+    def run(images, labels):
+        # Called like this, an attack makes all its steps.
+        return attack(MODEL, images, labels, tf.constant([0, 0]))
+
+    # The second size is compiled for all sizes.
+    for size in 2, 3:
+        predict(pair[0][:size])
+        run(*(tf.constant(part[:size]) for part in pair))
     whole = evaluation_tasks.timed(all_steps)
     evaluate(MODEL, (pair[0][:2], pair[1][:2]), attack, norm, epsilon)
     short = evaluate(MODEL, pair, attack, norm, epsilon)
     return whole, short
-
-
-def _seeded(run):
-    """Returns a compiled attack with a seed."""
-    return lambda images, labels: run(images, labels, tf.constant([0, 0]))
 
 
 def pieces(attack, norm, epsilon):

@@ -68,8 +68,9 @@ def _root(slope, arrival, needed):
         time, _ = state
         # Products with 0 and 1 are several times as fast as `tf.where`.
         moving = tf.cast(arrival > time, slope.dtype)
-        rate = tf.reduce_sum(slope * moving, axis=1, keepdims=True)
+        rate = tf.math.multiply_no_nan(slope, moving)
         gained = tf.math.multiply_no_nan(most, 1 - moving)
+        rate = tf.reduce_sum(rate, axis=1, keepdims=True)
         gained = tf.reduce_sum(gained, axis=1, keepdims=True)
         # On the last piece, where no pixel moves any more, the time stays.
         new = tf.math.divide_no_nan(needed - gained, rate)

@@ -34,43 +34,6 @@ def repeat(step, state, steps, until=None):
     )[1]
 
 
-def worst_of(attempt, attempts, images, broken):
-    """Returns the worst result of several attempts, for each image.
-
-    The first success for an image is kept. So the result for one image does not
-    depend on the other images of the batch, although the attempts end as soon
-    as all images are broken.
-
-    Args:
-        attempt: callable from `(index, broken)` to images, a bool tensor
-            `(batch,)` that is true where these succeed, and a float tensor
-            `(batch,)` that is the higher the better they are.
-        attempts: int >= 1. How many attempts are made at most.
-        images: float tensor. The clean images.
-        broken: bool tensor `(batch,)`. The images that are not attacked.
-
-    Returns:
-        Tensor like `images`: the first success, else the best result. Where
-        `broken` was true, the clean image.
-    """
-
-    def step(i, state):
-        best, broken, best_value = state
-        new, success, value = attempt(i, broken)
-        better = ~broken & (success | (value > best_value))
-        return (
-            where(better, new, best),
-            broken | success,
-            tf.where(better, value, best_value),
-        )
-
-    state = images, broken, tf.fill(tf.shape(broken), -float("inf"))
-    # A loop around a single attempt would only make the graph larger.
-    if attempts == 1:
-        return step(0, state)[0]
-    return repeat(step, state, attempts, until=lambda s: tf.reduce_all(s[1]))[0]
-
-
 def where(condition, x, y):
     """Returns `x` for the images where a condition is true, else `y`.
 

@@ -10,8 +10,9 @@ from tests.test_case import TestCase
 # The names of version 0.1.0, and those that were added since.
 NAMES = {
     "": (
-        "APGD AdversarialTraining Attack AutoAttack CrossEntropy FAB FGSM "
-        "Objective PGD RobustnessReport SATModel SmoothReLU Square TRADES "
+        "APGD AWP AdversarialTraining Attack AutoAttack CrossEntropy FAB FGSM "
+        "FGSMRS FreeTraining GradAlign MART NFGSM Objective PGD "
+        "RobustnessReport SATModel SingleStep SmoothReLU Square TRADES "
         "activation_sites activations attacks callbacks convergence_curve "
         "convert_activations convnext data distribution efficientnet "
         "evaluate_robustness evaluation export interruptible "
@@ -42,7 +43,9 @@ NAMES = {
         "NAMED Recipe cifar10 cifar10_trades_ema get imagenet_efficientnet "
         "imagenet_light imagenet_modern imagenet_resnet train"
     ),
-    "attacks": "APGD Attack AutoAttack FAB FGSM PGD Square",
+    "attacks": (
+        "APGD Attack AutoAttack FAB FGSM FGSMRS NFGSM PGD SingleStep Square"
+    ),
     "models": (
         "activation_sites convert_activations efficientnet get "
         "load_official_checkpoint residual_network resnet resnext "

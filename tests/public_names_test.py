@@ -27,7 +27,7 @@ NAMES = {
         "Resume StopOnNonFinite standard"
     ),
     "schedules": "AttackSchedule LinearWarmup cosine_decay step_decay",
-    "data": "Augmentation cifar10 digits image_folder load",
+    "data": "Augmentation cifar10 digits idx_folder image_folder load",
     "preprocessing": (
         "FORMATS PADDING RESIZINGS center_crop center_crop_and_resize "
         "center_window decode decode_center evaluation_image "

@@ -40,7 +40,8 @@ NAMES = {
         "several_workers strategy uses_xla wait_for_workers"
     ),
     "recipes": (
-        "NAMED Recipe cifar10 cifar10_trades_ema get imagenet_efficientnet "
+        "NAMED Recipe cifar10 cifar10_awp cifar10_mart cifar10_trades_ema get "
+        "imagenet_efficientnet "
         "imagenet_light imagenet_modern imagenet_resnet train"
     ),
     "attacks": (

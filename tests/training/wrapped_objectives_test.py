@@ -49,15 +49,15 @@ def fixed_noise(self, images, radius, seed):
     return radius * tf.sin(50 * images)
 
 
-def stateful(dtype="float32", dropout=0.3):
+def stateful(dropout=0.3):
     """A network with statistics, noise and losses of its own."""
     keras.utils.set_random_seed(0)
     x = keras.Input((6,))
-    h = keras.layers.Dense(8, activation="silu", dtype=dtype)(x)
-    h = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype)(h)
-    h = keras.layers.Dropout(dropout, dtype=dtype)(h)
-    h = keras.layers.ActivityRegularization(0.0, 1e-3, dtype=dtype)(h)
-    return keras.Model(x, keras.layers.Dense(4, dtype=dtype)(h))
+    h = keras.layers.Dense(8, activation="silu")(x)
+    h = keras.layers.BatchNormalization(momentum=0.9)(h)
+    h = keras.layers.Dropout(dropout)(h)
+    h = keras.layers.ActivityRegularization(0.0, 1e-3)(h)
+    return keras.Model(x, keras.layers.Dense(4)(h))
 
 
 def data(count=32):
@@ -304,17 +304,23 @@ class TrainingTest(TestCase):
             one.fit(dataset(images, labels), verbose=0)
         self.assert_same_bits(loaded.get_weights(), model.get_weights())
 
-    @parameterized.parameters(*WRAPPED)
-    def test_bfloat16_goes_the_same_way(self, objective):
-        start = stateful().get_weights()[0]
-        # Dropout would draw other masks.
-        one, two = (
-            trained(objective, stateful(dtype, 0.0), ASIDE).get_weights()[0]
-            - start
-            for dtype in ("float32", "mixed_bfloat16")
-        )
-        lengths = np.linalg.norm(one) * np.linalg.norm(two)
-        self.assertGreater(np.sum(one * two) / lengths, 0.98)
+    @parameterized.product(
+        objective=WRAPPED, policy=("mixed_bfloat16", "mixed_float16")
+    )
+    def test_half_precision_goes_the_same_way(self, objective, policy):
+        moves = []
+        for name in ("float32", policy):
+            # The tests begin with float32 again, see `conftest`.
+            keras.config.set_dtype_policy(name)
+            # Dropout would draw other masks.
+            network = stateful(dropout=0.0)
+            start = network.get_weights()[0]
+            model = trained(objective, network, ASIDE)
+            moves.append(model.get_weights()[0] - start)
+        scales = hasattr(model.optimizer, "dynamic_scale")
+        self.assertEqual(scales, policy == "mixed_float16")
+        lengths = np.linalg.norm(moves[0]) * np.linalg.norm(moves[1])
+        self.assertGreater(np.sum(moves[0] * moves[1]) / lengths, 0.98)
 
     @parameterized.parameters(*WRAPPED)
     def test_a_loss_scale_changes_nothing(self, objective):

@@ -13,9 +13,6 @@ of `fit`, on attacked test images in `evaluate`, and on clean test images.
 seeds.
 """
 
-import gzip
-import os
-
 import keras
 import numpy as np
 from absl import app
@@ -36,16 +33,13 @@ flags.DEFINE_integer("seeds", 3, "Number of trainings of each kind.")
 SETTINGS = ((0.99, "moving"), (0.9, "moving"), (0.99, "batch"))
 
 
-def read(kind, count=None):
-    """Reads images in `[0, 1]` and labels, of the `train` or `t10k` files."""
-    arrays = []
-    for name, offset in (("images-idx3", 16), ("labels-idx1", 8)):
-        path = os.path.join(FLAGS.data_dir, f"{kind}-{name}-ubyte.gz")
-        with gzip.open(path) as file:
-            arrays.append(np.frombuffer(file.read(), np.uint8, offset=offset))
-    images, labels = arrays
-    images = images.reshape(-1, 28, 28, 1).astype("float32") / 255
-    return images[:count], labels[:count].astype("int32")
+def read(subset, count):
+    """Reads images in `[0, 1]` and labels, the first ones of a part."""
+    dataset = keras_sat.data.idx_folder(
+        FLAGS.data_dir, subset, held_out=0, batch_size=count
+    )
+    images, labels = next(dataset.as_numpy_iterator())
+    return images.astype("float32") / 255, labels.astype("int32")
 
 
 def build(momentum):
@@ -92,7 +86,10 @@ def train(momentum, statistics, seed, train_data, test_data):
 
 def main(_):
     """Prints a line for each way to train."""
-    train_data, test_data = read("train"), read("t10k", FLAGS.test_images)
+    train_data, test_data = (
+        read("train", 60_000),
+        read("test", FLAGS.test_images),
+    )
     print("momentum  attack by        fit  evaluate     clean")
     for momentum, statistics in SETTINGS:
         results = [

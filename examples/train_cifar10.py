@@ -23,7 +23,10 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_string("data_dir", None, "Folder of the prepared data.")
 flags.DEFINE_enum(
-    "recipe", "cifar10", ["cifar10", "cifar10_trades_ema"], "Recipe to follow."
+    "recipe",
+    "cifar10",
+    ["cifar10", "cifar10_awp", "cifar10_mart", "cifar10_trades_ema"],
+    "Recipe to follow.",
 )
 flags.DEFINE_string("changes", "{}", "Changes to the recipe, in JSON.")
 flags.DEFINE_enum("strategy", "auto", keras_sat.distribution.KINDS, "Devices.")

@@ -42,9 +42,12 @@ from keras_sat.activations import relu_with_gradient_of
 from keras_sat.attacks import APGD
 from keras_sat.attacks import FAB
 from keras_sat.attacks import FGSM
+from keras_sat.attacks import FGSMRS
+from keras_sat.attacks import NFGSM
 from keras_sat.attacks import PGD
 from keras_sat.attacks import Attack
 from keras_sat.attacks import AutoAttack
+from keras_sat.attacks import SingleStep
 from keras_sat.attacks import Square
 from keras_sat.distribution import strategy
 from keras_sat.evaluation import RobustnessReport
@@ -65,9 +68,13 @@ from keras_sat.models import wide_resnet
 from keras_sat.programs import interruptible
 from keras_sat.torch_weights import load_torch_checkpoint
 from keras_sat.torch_weights import robustbench
+from keras_sat.training import AWP
+from keras_sat.training import MART
 from keras_sat.training import TRADES
 from keras_sat.training import AdversarialTraining
 from keras_sat.training import CrossEntropy
+from keras_sat.training import FreeTraining
+from keras_sat.training import GradAlign
 from keras_sat.training import Objective
 from keras_sat.training import SATModel
 from keras_sat.version import __version__

@@ -36,6 +36,11 @@ CONFIGURED = (
     keras_sat.AutoAttack(attacks=["fab-t", keras_sat.PGD(loss=registered)]),
     keras_sat.AdversarialTraining(),
     keras_sat.TRADES(beta=3.0),
+    keras_sat.MART(beta=3.0),
+    keras_sat.AWP(objective=keras_sat.TRADES(beta=3.0), gamma=0.1),
+    keras_sat.GradAlign(objective=keras_sat.MART(), coefficient=2.0),
+    keras_sat.FreeTraining(replays=4, step_size=0.5),
+    keras_sat.NFGSM(epsilon=0.1),
     recipes.cifar10(),
 )
 

@@ -10,8 +10,9 @@ from tests.test_case import TestCase
 # The names of version 0.1.0, and those that were added since.
 NAMES = {
     "": (
-        "APGD AdversarialTraining Attack AutoAttack CrossEntropy FAB FGSM "
-        "Objective PGD RobustnessReport SATModel SmoothReLU Square TRADES "
+        "APGD AWP AdversarialTraining Attack AutoAttack CrossEntropy FAB FGSM "
+        "FGSMRS FreeTraining GradAlign MART NFGSM Objective PGD "
+        "RobustnessReport SATModel SingleStep SmoothReLU Square TRADES "
         "activation_sites activations attacks callbacks convergence_curve "
         "convert_activations convnext data distribution efficientnet "
         "evaluate_robustness evaluation export interruptible "
@@ -26,7 +27,9 @@ NAMES = {
         "Resume StopOnNonFinite standard"
     ),
     "schedules": "AttackSchedule LinearWarmup cosine_decay step_decay",
-    "data": "Augmentation check_folder cifar10 digits image_folder load",
+    "data": (
+        "Augmentation check_folder cifar10 digits idx_folder image_folder load"
+    ),
     "preprocessing": (
         "CHANNELS CROPS FORMATS PADDING RESIZINGS View center_crop "
         "center_crop_and_resize center_window decode decode_center "
@@ -39,10 +42,14 @@ NAMES = {
         "on_any_worker several_workers strategy uses_xla wait_for_workers"
     ),
     "recipes": (
-        "NAMED Recipe cifar10 cifar10_trades_ema get imagenet_efficientnet "
+        "NAMED Recipe cifar10 cifar10_awp cifar10_mart cifar10_trades_ema get "
+        "imagenet_efficientnet "
         "imagenet_light imagenet_modern imagenet_resnet train"
     ),
-    "attacks": "APGD Attack AutoAttack FAB FGSM PGD Square StepwiseAttack",
+    "attacks": (
+        "APGD Attack AutoAttack FAB FGSM FGSMRS NFGSM PGD SingleStep Square "
+        "StepwiseAttack"
+    ),
     "models": (
         "activation_sites convert_activations efficientnet get "
         "load_official_checkpoint residual_network resnet resnext "

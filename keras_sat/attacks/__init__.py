@@ -8,6 +8,9 @@ from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.pgd import FGSM
 from keras_sat.attacks.pgd import PGD
 from keras_sat.attacks.requested import requested_attacks
+from keras_sat.attacks.single_step import FGSMRS
+from keras_sat.attacks.single_step import NFGSM
+from keras_sat.attacks.single_step import SingleStep
 from keras_sat.attacks.square import Square
 from keras_sat.attacks.stepwise import StepwiseAttack
 
@@ -15,9 +18,12 @@ __all__ = [
     "APGD",
     "FAB",
     "FGSM",
+    "FGSMRS",
+    "NFGSM",
     "PGD",
     "Attack",
     "AutoAttack",
+    "SingleStep",
     "Square",
     "StepwiseAttack",
     "compiled",

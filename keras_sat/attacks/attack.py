@@ -43,6 +43,27 @@ def check_untargeted(name, attacks):
         )
 
 
+def check_stays_in_ball(name, attacks):
+    """Refuses attacks that leave their ball, where robustness is measured.
+
+    Args:
+        name: str. The argument that holds the attacks, for the error.
+        attacks: sequence of `Attack`.
+
+    Raises:
+        ValueError: If an attack may return images that are further away than
+            its radius.
+    """
+    leaving = [attack for attack in attacks if not attack.stays_in_ball]
+    if leaving:
+        checks.refuse(
+            name,
+            "stay within `epsilon`, to measure robustness",
+            leaving[0],
+            "Evaluate with another attack, like `PGD`.",
+        )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attack(config.Config, abc.ABC):
     """Base class of attacks, which seek images that a model misclassifies.
@@ -80,6 +101,8 @@ class Attack(config.Config, abc.ABC):
     loss: str = "cross_entropy"
     value_range: tuple = (0.0, 1.0)
 
+    # False for attacks that may return images outside of the ball.
+    stays_in_ball = True
     # True for attacks whose `perturb` makes all the restarts itself, instead of
     # one attempt.
     perturb_restarts = False

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat.attacks.apgd import APGD
 from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import check_stays_in_ball
 from keras_sat.attacks.attack import check_untargeted
 from keras_sat.attacks.fab import FAB
 from keras_sat.attacks.loops import where
@@ -108,6 +109,7 @@ class AutoAttack(Config):
         if not attacks:
             checks.refuse("attacks", "not be empty", self.attacks)
         check_untargeted("attacks", attacks)
+        check_stays_in_ball("attacks", attacks)
         attacks = tuple(
             attack.replace(
                 epsilon=self.epsilon,

@@ -2,6 +2,7 @@
 
 from keras_sat.data.augmentation import Augmentation
 from keras_sat.data.folder_check import check_folder
+from keras_sat.data.idx_files import idx_folder
 from keras_sat.data.image_datasets import image_folder
 from keras_sat.data.image_datasets import load
 from keras_sat.data.small_datasets import cifar10
@@ -12,6 +13,7 @@ __all__ = [
     "check_folder",
     "cifar10",
     "digits",
+    "idx_folder",
     "image_folder",
     "load",
 ]

@@ -36,6 +36,8 @@ def batches_of(source, options):
         batches = batches.apply(exactly)
     num_classes = len(source.class_names)
     batches = _mixed(batches, options, num_classes)
+    if source.is_gray:
+        batches = batches.map(lambda images, labels: (images[..., :1], labels))
     batches = batches.with_options(_dataset_options())
     batches = batches.prefetch(tf.data.AUTOTUNE)
     batches.class_names = source.class_names

@@ -31,6 +31,8 @@ class Source:
             can be shuffled in memory, like paths.
         size: int. Number of images.
         class_names: tuple of str, one for each label.
+        is_gray: bool. Whether images have one channel instead of three.
+            Defaults to `False`.
     """
 
     examples: Callable
@@ -38,6 +40,7 @@ class Source:
     fits_in_memory: bool
     size: int
     class_names: tuple
+    is_gray: bool = False
 
 
 def from_folder(directory, class_names=None):

@@ -6,6 +6,8 @@ and says which values are not known and were chosen here.
 
 from keras_sat import checks
 from keras_sat.recipes.cifar import cifar10
+from keras_sat.recipes.cifar import cifar10_awp
+from keras_sat.recipes.cifar import cifar10_mart
 from keras_sat.recipes.cifar import cifar10_trades_ema
 from keras_sat.recipes.imagenet import imagenet_efficientnet
 from keras_sat.recipes.imagenet import imagenet_light
@@ -19,6 +21,8 @@ NAMED = {
     recipe.__name__: recipe
     for recipe in (
         cifar10,
+        cifar10_awp,
+        cifar10_mart,
         cifar10_trades_ema,
         imagenet_efficientnet,
         imagenet_light,

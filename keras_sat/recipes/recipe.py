@@ -11,8 +11,7 @@ from keras_sat.attacks import PGD
 from keras_sat.data.augmentation import Augmentation
 from keras_sat.models import by_name
 from keras_sat.predictions.batch_statistics import STATISTICS
-from keras_sat.training.objectives import TRADES
-from keras_sat.training.objectives import AdversarialTraining
+from keras_sat.recipes.objective_choice import objective_of
 from keras_sat.training.objectives import CrossEntropy
 from keras_sat.training.sat_model import SATModel
 
@@ -60,6 +59,10 @@ class Recipe(config.Config):
             `0` for no averages. Defaults to `0.0`.
         trades_beta: float >= 0. Weight of the penalty of TRADES; 0 for plain
             adversarial training. Defaults to `0.0`.
+        mart_beta: float >= 0. Weight of the penalty of MART; 0 for another
+            objective. Defaults to `0.0`.
+        awp_gamma: float >= 0. Size of the adversarial perturbation of weights;
+            0 for none. Defaults to `0.0`.
         epsilon, step_size, steps, clean_start_probability, best_iterate: the
             training attack; see `PGD`.
         attack_statistics: str. The statistics of batch normalization in the
@@ -111,6 +114,8 @@ class Recipe(config.Config):
     label_smoothing: float = 0.0
     ema: float = 0.0
     trades_beta: float = 0.0
+    mart_beta: float = 0.0
+    awp_gamma: float = 0.0
     epsilon: float = 4 / 255
     step_size: float = 4 / 255
     steps: int = 1
@@ -142,7 +147,6 @@ class Recipe(config.Config):
             "warmup_epochs",
             "warmup_start",
             "weight_decay",
-            "trades_beta",
             "epsilon_warmup_epochs",
             "step_size_warmup_epochs",
         ):
@@ -153,7 +157,7 @@ class Recipe(config.Config):
         object.__setattr__(self, "decay_epochs", tuple(self.decay_epochs))
         self._check_decay()
         # These objects check the fields that they are made of.
-        for name in ("attack", "eval_attack", "data_options"):
+        for name in ("attack", "eval_attack", "objective", "data_options"):
             getattr(self, name)
 
     def _check_decay(self):
@@ -192,6 +196,11 @@ class Recipe(config.Config):
         )
 
     @property
+    def objective(self):
+        """Returns the `Objective` of training."""
+        return objective_of(self.trades_beta, self.mart_beta, self.awp_gamma)
+
+    @property
     def data_options(self):
         """Returns options of `data.load` and `data.image_folder`, as a dict."""
         return {
@@ -218,14 +227,11 @@ class Recipe(config.Config):
             defaults = {"activation": self.activation, "input_shape": shape}
             options = defaults | self.network_options | options
             classifier = by_name.builder("network", self.network)(**options)
-        objective = AdversarialTraining()
-        if self.trades_beta:
-            objective = TRADES(beta=self.trades_beta)
         return SATModel(
             classifier,
             self.attack,
             self.eval_attack,
-            objective,
+            self.objective,
             attack_statistics=self.attack_statistics,
         )
 

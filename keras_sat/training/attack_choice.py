@@ -6,6 +6,7 @@ from keras_sat import checks
 from keras_sat.attacks import PGD
 from keras_sat.attacks import AutoAttack
 from keras_sat.attacks.attack import Attack
+from keras_sat.attacks.attack import check_stays_in_ball
 from keras_sat.attacks.attack import check_untargeted
 
 # Those of the paper.
@@ -36,9 +37,11 @@ def check_evaluation_attack(name, attack):
 
     Raises:
         TypeError: If it is neither of them.
-        ValueError: If it is a targeted attack.
+        ValueError: If it is a targeted attack, or one that leaves its ball.
     """
     _check_attack(name, attack, (Attack, AutoAttack))
+    if isinstance(attack, Attack):
+        check_stays_in_ball(name, [attack])
 
 
 class OtherAttacks:

@@ -9,6 +9,8 @@ from keras import ops
 
 from keras_sat import checks
 from keras_sat import config
+from keras_sat.attacks import losses
+from keras_sat.predictions.labels import class_ids
 
 
 @keras.saving.register_keras_serializable("keras_sat")
@@ -77,8 +79,41 @@ class KLDivergence(keras.losses.Loss):
         return tf.reduce_sum(tf.exp(expected) * (expected - predicted), axis=-1)
 
 
+class Known(keras.losses.Loss):
+    """The mean of losses that are known; see `mean_loss`."""
+
+    def call(self, y_true, y_pred):
+        """Returns the given losses."""
+        del y_true
+        return y_pred
+
+
+def mean_loss(values, weights):
+    """Returns the mean of the losses of images, like any other Keras loss.
+
+    It is scaled for the number of replicas.
+
+    Args:
+        values: float tensor `(batch,)`.
+        weights: float tensor `(batch,)`, or `None`.
+    """
+    return Known(dtype="float32")(values, values, weights)
+
+
 class Objective(config.Config, abc.ABC):
-    """Base class of objectives; subclasses are frozen dataclasses."""
+    """Base class of objectives; subclasses are frozen dataclasses.
+
+    An objective decides four things of a training step: from which labels the
+    attack moves away (`targets`), which loss training lowers (`__call__`), at
+    which weights its gradient is taken (`descend`), and how often a batch is
+    used (`replays`, `again`). A subclass implements `__call__`; the others have
+    the defaults of plain adversarial training.
+    """
+
+    # How many updates a batch is used for.
+    replays = 1
+    # True if `descend` needs the gradients of all replicas.
+    exchanges = False
 
     def targets(self, predict, images, labels):
         """Returns the labels that the attack moves away from.
@@ -92,6 +127,33 @@ class Objective(config.Config, abc.ABC):
             `labels`, or probabilities `(batch, num_classes)`.
         """
         return labels
+
+    def descend(self, descent):
+        """Returns the gradients of an update: those at the present weights.
+
+        Args:
+            descent: `Descent`, the loss of the batch as a function of the
+                weights.
+
+        Returns:
+            What `descent.gradients()` returns, here or at other weights.
+        """
+        return descent.gradients()
+
+    def again(self, attack, images, adversarial, gradient):
+        """Returns the images on which the batch is used the next time.
+
+        Args:
+            attack: `Attack` of the model, at its present size.
+            images: float tensor, the clean images.
+            adversarial: tensor like `images`. Those of this time.
+            gradient: tensor like `images`. The gradient in them of the scaled
+                loss; 0 where it overflowed.
+
+        Returns:
+            Tensor like `images`.
+        """
+        return adversarial
 
     @abc.abstractmethod
     def __call__(self, model, images, adversarial, labels, weights):
@@ -169,6 +231,64 @@ class TRADES(Objective):
         # difference of numbers that are nearly equal.
         penalty = KLDivergence(dtype="float32")(clean, robust, weights)
         return loss + self.beta * penalty, robust
+
+
+@keras.saving.register_keras_serializable("keras_sat")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MART(Objective):
+    """A boosted loss on adversarial images, plus a penalty that is weighted.
+
+    It is `L(x') - log(1 - max over k != y of p_k(x'))
+    + beta * (1 - p_y(x)) * KL(p(x) || p(x'))`, where `L` is the compiled loss,
+    `x'` the adversarial image of `x`, `y` its class and `p` are probabilities.
+    The second term keeps the likeliest wrong class away. The third counts most
+    for images that are misclassified without an attack. With probabilities as
+    labels, `y` is the class of the largest one.
+
+    The code of the authors adds 1e-4 inside of the logarithm; here it is
+    computed from the logits, and needs no such bound. With `beta=0` and two
+    classes, it is twice the cross-entropy of the adversarial images.
+
+    Args:
+        beta: float >= 0. Weight of the penalty. Defaults to `5.0`.
+
+    Reference:
+    - [Wang et al., 2020](https://openreview.net/forum?id=rklOg6EFwS)
+    - [The authors' code](https://github.com/YisenWang/MART)
+    """
+
+    beta: float = 5.0
+
+    def __post_init__(self):
+        checks.real("beta", self.beta, least=0)
+
+    def __call__(self, model, images, adversarial, labels, weights):
+        """See `Objective.__call__`."""
+        clean = model(images, training=True)
+        robust = model(adversarial, training=True)
+        loss = model.compute_loss(adversarial, labels, robust, weights)
+        clean, logits = tf.cast(clean, "float32"), tf.cast(robust, "float32")
+        right = tf.one_hot(class_ids(labels), logits.shape[-1])
+        doubt = 1 - tf.reduce_sum(right * tf.nn.softmax(clean), axis=-1)
+        divergence = KLDivergence(reduction=None, dtype="float32")
+        penalty = doubt * divergence(clean, logits)
+        loss += mean_loss(_away_from_wrong(labels, logits), weights)
+        return loss + self.beta * mean_loss(penalty, weights), robust
+
+
+def _away_from_wrong(labels, logits):
+    """Returns `-log(1 - p)` of the likeliest wrong class of each image.
+
+    Args:
+        labels: class ids `(batch,)`, or probabilities `(batch, num_classes)`.
+        logits: float32 tensor `(batch, num_classes)`.
+    """
+    wrong = losses.likely_wrong(labels, logits, 1)[:, 0]
+    # The probability of all others comes from their logits: 1 minus a
+    # probability near 1 would have no digits left.
+    is_wrong = tf.one_hot(wrong, logits.shape[-1], True, False, dtype=tf.bool)
+    others = tf.where(is_wrong, -float("inf"), logits)
+    return tf.reduce_logsumexp(logits, -1) - tf.reduce_logsumexp(others, -1)
 
 
 def check_objective(name, objective):

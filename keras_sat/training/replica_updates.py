@@ -60,13 +60,13 @@ def as_of_one_replica(gradients, optimizer, replicas):
         zero = tf.add_n(
             [tf.cast(tf.reduce_sum(0 * g), tf.float32) for g in gradients]
         )
-        (zero,) = _all_reduce("SUM", [zero])
+        (zero,) = all_reduce("SUM", [zero])
         return [g + tf.cast(zero, g.dtype) for g in gradients]
     limits = optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue
     if any(limit is not None for limit in limits):
         # Clipped once as a whole. Each of the equal parts, which the optimizer
         # clips again and sums, is within the limits.
-        whole = _all_reduce("SUM", gradients)
+        whole = all_reduce("SUM", gradients)
         return [g / replicas for g in optimizer._clip_gradients(whole)]
     return gradients
 
@@ -81,13 +81,18 @@ def average(variables):
     variables = [v for v in variables if v.dtype.startswith("float")]
     if not variables:
         return
-    means = _all_reduce("MEAN", [tf.convert_to_tensor(v) for v in variables])
+    means = all_reduce("MEAN", [tf.convert_to_tensor(v) for v in variables])
     for variable, mean in zip(variables, means, strict=True):
         variable.assign(mean)
 
 
-def _all_reduce(operation, tensors):
-    """Returns the sums or means of tensors over all replicas."""
+def all_reduce(operation, tensors):
+    """Returns the sums or means of tensors over all replicas.
+
+    Args:
+        operation: str. `"SUM"` or `"MEAN"`.
+        tensors: list of tensors, those of this replica.
+    """
     # A variable's value is on no device of its own: several workers refuse it.
     tensors = [tf.identity(tensor) for tensor in tensors]
     context = tf.distribute.get_replica_context()

@@ -124,8 +124,19 @@ class ReplicatedModel(XLAFallback, KerasGaps, keras.Model):
         Returns:
             int32 tensor `(2,)`.
         """
+        return self.seed_of_replica(generator.next())
+
+    def seed_of_replica(self, seed):
+        """Returns a seed for this replica, from one that all of them share.
+
+        Args:
+            seed: int tensor `(2,)`.
+
+        Returns:
+            int32 tensor `(2,)`.
+        """
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return fold_in(tf.cast(generator.next(), tf.int32), replica)
+        return fold_in(tf.cast(seed, tf.int32), replica)
 
     def predict_step(self, data):
         """Returns the outputs for a batch; called by `predict`."""

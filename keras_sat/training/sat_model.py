@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat.attacks.seeds import fold_in
 from keras_sat.optimizers import batches_seen
 from keras_sat.predictions.batch_statistics import STATISTICS
 from keras_sat.predictions.inference import inference
@@ -16,6 +17,7 @@ from keras_sat.training import attack_choice
 from keras_sat.training import callback_checks
 from keras_sat.training.checked_data import CheckedData
 from keras_sat.training.compiling import Compiling
+from keras_sat.training.descent import Descent
 from keras_sat.training.fingerprint import described
 from keras_sat.training.network_attributes import NetworkAttributes
 from keras_sat.training.objectives import AdversarialTraining
@@ -27,8 +29,10 @@ from keras_sat.training.saving import Saving
 from keras_sat.training.scope_checks import check_scope
 from keras_sat.training.stale_statistics import Staleness
 from keras_sat.weights import averaging
-from keras_sat.weights import decay
 from keras_sat.weights.sharing import share_weights
+
+# Of the seeds for noise in the loss. Attacks fold other numbers into theirs.
+NOISE = 1000
 
 
 @keras.saving.register_keras_serializable("keras_sat")
@@ -162,16 +166,19 @@ class SATModel(
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         labels = canonical(labels)
         seed = self.next_seed(self.seeds)
-        step = self.forward_backward
-        # XLA compiles what a replica computes by itself. Shared statistics are
-        # exchanged in the middle of the step: it compiles the attack alone.
-        if not self.shares_statistics:
-            step = self.with_xla(step)
+        first, again = self.forward_backward, self.descend
+        # XLA compiles what a replica computes by itself. What replicas tell
+        # each other in the middle of a step leaves it the attack alone.
+        if not self._exchanges:
+            first, again = self.with_xla(first), self.with_xla(again)
         scale, due = self._attack_scale(), self.staleness.is_due()
-        loss, logits, gradients, counts = step(
-            images, labels, weights, seed, scale, due
-        )
+        results, counts = first(images, labels, weights, seed, scale, due)
         self.staleness.add(counts)
+        for _ in range(1, self.objective.replays):
+            *_, gradients, adversarial = results
+            self.update(gradients)
+            results = again(images, adversarial, labels, weights, scale)
+        loss, logits, gradients, _ = results
         self.update(gradients)
         count = tf.shape(images)[0]
         logs = self._update_metrics(loss, count, labels, logits, weights)
@@ -202,8 +209,7 @@ class SATModel(
                 statistics; see `Staleness`. Defaults to never.
 
         Returns:
-            Scalar loss, adversarial logits, the gradients of the scaled loss
-            for `trainable_variables`, and what `Staleness.measure` counted.
+            What `descend` returns, and what `Staleness.measure` counted.
         """
         images = to_float(images, self.value_range)
         # Inner maximization, at fixed weights: in inference mode, in which
@@ -216,17 +222,28 @@ class SATModel(
         attack = self.with_xla(lambda *batch: self.attack(attacked, *batch))
         adversarial = attack(images, targets, seed, scale)
         counts = self.staleness.measure(due, adversarial, labels)
+        return self.descend(images, adversarial, labels, weights, scale), counts
+
+    def descend(self, images, adversarial, labels, weights, scale=None):
+        """Returns loss and gradients on adversarial images.
+
+        Args:
+            images, labels, weights, scale: see `forward_backward`.
+            adversarial: float tensor like `images`.
+
+        Returns:
+            Scalar loss, adversarial logits, the gradients of the scaled loss
+            for `trainable_variables`, and the images on which an objective that
+            uses a batch several times uses it again.
+        """
+        images = to_float(images, self.value_range)
         # Outer minimization, in training mode.
-        with tf.GradientTape() as tape:
-            loss, logits = self.objective(
-                self, images, adversarial, labels, weights
-            )
-            loss += tf.cast(
-                decay.loss(self, self.weight_decay, self.replicas), loss.dtype
-            )
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        return loss, logits, gradients, counts
+        loss, logits, gradients, ascent = self.objective.descend(
+            Descent(self, images, adversarial, labels, weights)
+        )
+        attack = self.attack.scaled(**scale or {})
+        adversarial = self.objective.again(attack, images, adversarial, ascent)
+        return loss, logits, gradients, adversarial
 
     @after_reading
     def test_step(self, data):
@@ -363,10 +380,28 @@ class SATModel(
             weight_decay=self.weight_decay,
         )
 
+    def noise_seed(self):
+        """Returns a seed for noise in the training loss.
+
+        It differs between steps and replicas, and from those of attacks, and
+        does not change theirs.
+
+        Returns:
+            int32 tensor `(2,)`.
+        """
+        return fold_in(self.seed_of_replica(self.seeds.state), NOISE)
+
     def step_state(self):
         """See `XLAFallback.step_state`."""
         seeds = self.seeds.state, self.eval_seeds.state
         return [*super().step_state(), *seeds]
+
+    @property
+    def _exchanges(self):
+        """`True` if replicas tell each other something within a step."""
+        return self.shares_statistics or (
+            self.replicas > 1 and self.objective.exchanges
+        )
 
     def _attack_scale(self):
         """Returns how large the attack is by now, or `None`."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import keras_sat
+from keras_sat.attacks import norms
 from keras_sat.distribution import strategies
 from keras_sat.distribution import xla
 from tests.test_case import TestCase
@@ -310,9 +311,27 @@ class SameTest(TestCase):
         ),
     )
     def test_training_and_evaluation(self, objective, options):
+        self.check_same(objective, **options)
+
+    @pytest.mark.large
+    @parameterized.parameters(
+        keras_sat.MART(),
+        keras_sat.AWP(objective=keras_sat.TRADES(beta=2.0), gamma=0.1),
+        keras_sat.GradAlign(coefficient=0.5),
+        keras_sat.FreeTraining(replays=2),
+    )
+    def test_training_with_other_objectives(self, objective):
+        self.check_same(objective)
+
+    def check_same(self, objective, **options):
         results = []
+        # XLA draws other noise.
+        noise = mock.patch.object(
+            norms.L2, "random", lambda self, x, radius, seed: radius * x
+        )
         for jit_compile in (False, True):
-            model = self.trained(jit_compile, objective, **options)
+            with noise:
+                model = self.trained(jit_compile, objective, **options)
             images, labels = data()
             logs = model.evaluate(images, labels, batch_size=16, verbose=0)
             averages = [v.numpy() for v in model.optimizer.variables[2:]]

@@ -6,12 +6,14 @@ All in one process with one strategy: several would collide.
 import argparse
 import dataclasses
 import json
+from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import keras_sat
+from keras_sat.attacks import norms
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--path", help="Where weights go, to be compared.")
@@ -22,6 +24,12 @@ FLAGS = parser.parse_args()
 WEAK = keras_sat.PGD(
     epsilon=0.3, step_size=0.2, steps=2, norm="l2", random_start=False
 )
+
+
+def fixed_noise(self, images, radius, seed):
+    """Noise that depends on the images alone, in place of `L2.random`."""
+    del self, seed
+    return radius * tf.sin(50 * images) / 10
 
 
 class FromASide(keras_sat.PGD):
@@ -69,7 +77,9 @@ def train(objective, jit_compile, normalized=True, **options):
         jit_compile=jit_compile,
         metrics=["sparse_categorical_accuracy"],
     )
-    history = model.fit(data(5, drop_remainder=True), verbose=0).history
+    # Replicas draw noise of their own.
+    with mock.patch.object(norms.L2, "random", fixed_noise):
+        history = model.fit(data(5, drop_remainder=True), verbose=0).history
     # The one image of the last batch is for one replica.
     rest = data(2, rest=1)
     logs = model.evaluate(rest, return_dict=True, verbose=0)
@@ -91,6 +101,17 @@ def settings():
                 if normalized or jit_compile:
                     name = f"{objective} {jit_compile} {normalized}"
                     yield name, (objective, jit_compile, normalized), {}
+    for objective, *arguments in (
+        (keras_sat.MART(beta=2.0), True, False),
+        (keras_sat.AWP(objective=objectives[1], gamma=0.1), True, False),
+        (keras_sat.AWP(objective=objectives[0], gamma=0.1), False, True),
+        # Its statistics are those of the images on one replica.
+        (keras_sat.GradAlign(coefficient=0.5), True, False),
+        (keras_sat.FreeTraining(replays=2), True, False),
+    ):
+        if FLAGS.devices > 2:
+            break
+        yield f"{objective} {arguments}", (objective, *arguments), {}
     for options in (
         {"use_ema": True, "ema_momentum": 0.9},
         {"global_clipnorm": 0.1},

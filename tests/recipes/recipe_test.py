@@ -53,6 +53,8 @@ class WeightDecayTest(TestCase):
         ("imagenet_modern", recipes.imagenet_modern(), 1e-4),
         ("cifar10", recipes.cifar10(), 5e-4),
         ("cifar10_trades_ema", recipes.cifar10_trades_ema(), 5e-4),
+        ("cifar10_mart", recipes.cifar10_mart(), 3.5e-3),
+        ("cifar10_awp", recipes.cifar10_awp(), 5e-4),
     )
     def test_the_penalty_is_for_kernels_only(self, recipe, decay):
         for network in self.networks():
@@ -188,6 +190,10 @@ class RecipeTest(TestCase):
         ({"augmentation": {"jitter": 2}}, "jitter"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"weight_decay": -1e-4}, "weight_decay"),
+        ({"trades_beta": -1}, "trades_beta"),
+        ({"mart_beta": -1}, "mart_beta"),
+        ({"trades_beta": 1, "mart_beta": 1}, "mart_beta"),
+        ({"awp_gamma": -0.1}, "awp_gamma"),
         ({"label_smoothing": 1.5}, "label_smoothing"),
         ({"epsilon": 4}, "epsilon"),
         ({"eval_step_size": 0.0}, "step_size"),

@@ -46,4 +46,5 @@ class ValuesTest(TestCase):
         self.assertEqual(model.optimizer.use_ema, bool(ema))
         self.assertEqual(model.optimizer.ema_momentum, ema or 0.99)
         self.assertEqual(model.optimizer.momentum, 0.9)
-        self.assertEqual(model.optimizer.nesterov, recipe != recipes.cifar10())
+        plain = recipes.cifar10(), recipes.cifar10_mart(), recipes.cifar10_awp()
+        self.assertEqual(model.optimizer.nesterov, recipe not in plain)

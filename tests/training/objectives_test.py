@@ -9,6 +9,9 @@ from absl.testing import parameterized
 import keras_sat
 from keras_sat.predictions.inference import inference
 from tests.test_case import TestCase
+from tests.training.linear import Linear
+from tests.training.problems import EVEN
+from tests.training.problems import dataset
 
 pytestmark = pytest.mark.numeric
 
@@ -128,17 +131,145 @@ class ObjectivesTest(TestCase):
         noisy = attack.start(self.images, (1, 2))
         self.assertAllGreater(distance(adversarial) - distance(noisy), 0)
 
-    def test_refuses_a_negative_beta(self):
+    @parameterized.parameters(keras_sat.TRADES, keras_sat.MART)
+    def test_refuses_a_negative_beta(self, kind):
         with self.assertRaisesRegex(
             ValueError, "`beta` must be at least 0. Received: beta=-1"
         ):
-            keras_sat.TRADES(beta=-1)
+            kind(beta=-1)
 
     @parameterized.parameters(
-        keras_sat.AdversarialTraining(), keras_sat.TRADES(beta=3.0)
+        keras_sat.AdversarialTraining(),
+        keras_sat.TRADES(beta=3.0),
+        keras_sat.MART(beta=3.0),
     )
     def test_survives_saving(self, objective):
         config = keras.saving.serialize_keras_object(objective)
         self.assertEqual(
             objective, keras.saving.deserialize_keras_object(config)
         )
+
+
+class GradientsTest(TestCase):
+    """Loss and gradient of an update, against derivatives by hand."""
+
+    def descended(self, objective, linear, labels, weights=None):
+        """Returns loss and gradient in the kernel of a linear classifier."""
+        model = keras_sat.SATModel(
+            linear.network(), attack=EVEN, objective=objective
+        )
+        model.compile("sgd", loss="auto")
+        loss, _, (gradient,), _ = model.descend(
+            tf.constant(linear.images),
+            tf.constant(linear.adversarial),
+            labels,
+            weights,
+        )
+        return loss, gradient
+
+    @parameterized.product(weighted=(False, True), hard=(False, True))
+    def test_mart(self, weighted, hard):
+        linear = Linear()
+        weights = linear.weights if weighted else None
+        labels = linear.labels if hard else linear.hard.astype("float32")
+        rows, beta = np.arange(8), 2.0
+        losses, robust = linear.cross_entropy(linear.adversarial)
+        # The likeliest wrong class, and the probabilities without it.
+        q = linear.probabilities(linear.adversarial)
+        wrong = np.argmax(q - 2 * linear.hard, 1)
+        losses += -np.log(1 - q[rows, wrong])
+        others = q.copy()
+        others[rows, wrong] = 0
+        robust += q - others / others.sum(1, keepdims=True)
+        # A penalty whose weight, too, depends on the clean logits.
+        p = linear.probabilities(linear.images)
+        right = p[rows, linear.labels][:, None]
+        penalty, clean, adversarial = linear.divergence(beta)
+        losses += (1 - right[:, 0]) * penalty
+        robust += (1 - right) * adversarial
+        in_right = right * (linear.hard - p)
+        clean = (1 - right) * clean - in_right * penalty[:, None]
+        expected = (
+            linear.mean(losses, weights),
+            linear.in_kernel(
+                (linear.images, clean),
+                (linear.adversarial, robust),
+                weights=weights,
+            ),
+        )
+        found = self.descended(
+            keras_sat.MART(beta=2.0), linear, labels, weights
+        )
+        self.assert_same_up_to_rounding(found, expected)
+
+    def test_trades(self):
+        linear = Linear()
+        losses, clean = linear.cross_entropy(linear.images)
+        penalty, more, robust = linear.divergence(2.0)
+        expected = (
+            linear.mean(losses + penalty),
+            linear.in_kernel(
+                (linear.images, clean + more), (linear.adversarial, robust)
+            ),
+        )
+        found = self.descended(
+            keras_sat.TRADES(beta=2.0), linear, linear.labels
+        )
+        self.assert_same_up_to_rounding(found, expected)
+
+    def test_without_penalty_and_with_two_classes_mart_is_twice_the_loss(self):
+        linear = Linear(classes=2)
+        found = self.descended(keras_sat.MART(beta=0.0), linear, linear.labels)
+        losses, gradients = linear.cross_entropy(linear.adversarial)
+        more, further = linear.cross_entropy(
+            linear.adversarial, targets=linear.hard
+        )
+        expected = (
+            linear.mean(losses + more),
+            linear.in_kernel((linear.adversarial, gradients + further)),
+        )
+        self.assert_same_up_to_rounding(found, expected)
+
+    def test_mart_stays_finite_where_a_wrong_class_is_certain(self):
+        linear = Linear()
+        linear.kernel *= 1000
+        found = self.descended(keras_sat.MART(), linear, linear.labels)
+        for value in found:
+            self.assertTrue(np.all(np.isfinite(value)))
+        self.assertGreater(np.abs(found[1]).max(), 0.1)
+
+    def test_mart_trains_with_weights_of_classes_in_graphs_and_in_half(self):
+        self.use_deterministic_ops()
+        of_classes = {0: 0.5, 1: 2.0, 2: 0.0, 3: 1.0, 4: 1.0}
+        results = []
+        for policy in "float32", "mixed_bfloat16":
+            for eager in False, True:
+                keras.config.set_dtype_policy(policy)
+                keras.utils.set_random_seed(0)
+                x = keras.Input((6,))
+                h = keras.layers.Dense(8, activation="silu")(x)
+                inner = keras.Model(x, keras.layers.Dense(4)(h))
+                start = inner.get_weights()[0]
+                model = keras_sat.SATModel(
+                    inner, attack=EVEN, objective=keras_sat.MART()
+                )
+                model.compile("sgd", run_eagerly=eager)
+                linear = Linear()
+                if eager:
+                    weights = [of_classes[y] for y in linear.labels]
+                    weights = np.array(weights, "float32")
+                    data = dataset(linear.images, linear.labels, 8, weights)
+                    model.fit(data, verbose=0)
+                else:
+                    model.fit(
+                        linear.images,
+                        linear.labels,
+                        class_weight=of_classes,
+                        shuffle=False,
+                        verbose=0,
+                    )
+                results.append(model.get_weights()[0] - start)
+        self.assert_same_up_to_rounding(results[0], results[1], scale=1)
+        cosine = np.sum(results[0] * results[2])
+        cosine /= np.linalg.norm(results[0]) * np.linalg.norm(results[2])
+        self.assertGreater(cosine, 0.98)

@@ -377,9 +377,9 @@ class FitTest(TrainingTestCase):
             attack_model=network(flat),
         )
         # The gradient of the twin is zero: the images stay what they are.
-        logits = sat.forward_backward(
+        (_, logits, *_), _ = sat.forward_backward(
             tf.constant(images), labels, None, (1, 2)
-        )[1]
+        )
         self.assert_same_bits(logits, sat.model(images, training=True))
         logs = sat.evaluate(
             dataset(images, labels), return_dict=True, verbose=0

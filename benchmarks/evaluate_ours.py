@@ -9,8 +9,6 @@ import tensorflow as tf
 import keras_sat
 from benchmarks import convex_network
 from benchmarks import evaluation_tasks
-from keras_sat.attacks.network import compiled_network
-from keras_sat.attacks.pieces import Pieces
 
 SETTINGS = evaluation_tasks.settings()
 FOLDER = pathlib.Path(SETTINGS["folder"])
@@ -131,7 +129,7 @@ def data(count=None):
 
 def evaluate(model, pair, attacks, norm, epsilon):
     """Returns accuracies, compilations and time of an evaluation."""
-    before = compiled_network(model).compilations
+    before = keras_sat.attacks.compiled_network(model).compilations
 
     def run():
         report = keras_sat.evaluate_robustness(
@@ -148,7 +146,9 @@ def evaluate(model, pair, attacks, norm, epsilon):
         return {"accuracies": [report.clean_accuracy, *after]}
 
     result = evaluation_tasks.timed(run)
-    compilations = compiled_network(model).compilations - before
+    compilations = (
+        keras_sat.attacks.compiled_network(model).compilations - before
+    )
     return {**result, "compilations": compilations}
 
 
@@ -215,7 +215,9 @@ def pieces(attack, norm, epsilon):
     request = keras_sat.attacks.requested_attacks(attack, epsilon, norm)
     attack = request.tried(num_classes=10)[0]
     images, labels = data(SETTINGS["batch_size"])
-    runs = Pieces(attack, compiled_network(MODEL))
+    runs = keras_sat.attacks.Pieces(
+        attack, keras_sat.attacks.compiled_network(MODEL)
+    )
     seed = np.zeros(2, "int32")
     steps = np.int32(-(-attack.num_steps(num_classes=10) // NUM_PIECES))
     begun = runs.begin(

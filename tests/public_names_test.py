@@ -47,8 +47,8 @@ NAMES = {
         "imagenet_light imagenet_modern imagenet_resnet train"
     ),
     "attacks": (
-        "APGD Attack AutoAttack FAB FGSM FGSMRS NFGSM PGD SingleStep Square "
-        "StepwiseAttack"
+        "APGD Attack AutoAttack FAB FGSM FGSMRS NFGSM PGD Pieces SingleStep "
+        "Square StepwiseAttack compiled_network"
     ),
     "models": (
         "activation_sites convert_activations efficientnet get "

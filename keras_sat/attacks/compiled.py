@@ -1,5 +1,6 @@
 """Attacks on a model that is compiled once, for many batches."""
 
+from keras_sat import checks
 from keras_sat.attacks.network import compiled_network
 from keras_sat.attacks.stages import attacked
 from keras_sat.attacks.stages import new_stage
@@ -29,9 +30,12 @@ def compiled(attack, model, jit_compile=False):
         ValueError: If `jit_compile` is `True` and XLA cannot compile the
             model.
     """
-    network = compiled_network(model, jit_compile)
+    checks.attackable("model", model)
 
     def run(images, labels, seed):
+        # Asked for at each call, so that the model lives as long as this
+        # function, and may be built anew.
+        network = compiled_network(model, jit_compile)
         images = to_float(images, attack.value_range)
         num_classes = network(images).shape[-1]
         empty = new_stage(attack, network, num_classes, len(images), seed)

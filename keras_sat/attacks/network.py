@@ -4,6 +4,7 @@ import weakref
 
 import tensorflow as tf
 
+from keras_sat import checks
 from keras_sat.attacks.randomness import is_deterministic
 from keras_sat.distribution import xla
 from keras_sat.predictions.inference import inference
@@ -82,9 +83,7 @@ class CompiledNetwork(Network):
     """
 
     def __init__(self, model, jit_compile="auto"):
-        # The graphs of the functions hold the variables of the model. To hold
-        # the model itself as well would keep it alive in the cache for ever.
-        reference = weakref.ref(model)
+        reference = _reference_to(model)
         super().__init__(lambda images: inference(reference())(images))
         self.model = reference
         self.jit_compile = jit_compile
@@ -188,6 +187,16 @@ class OfAnySize:
         return self._function.get_concrete_function(*specs)
 
 
+def _reference_to(model):
+    """Returns a function that returns a model, and does not keep it alive."""
+    # The graphs of its functions hold the variables of the model. To hold the
+    # model itself as well would keep it alive in the cache for ever.
+    try:
+        return weakref.ref(model)
+    except TypeError:
+        return lambda: model
+
+
 def _replica():
     """Returns the number of the replica that this is traced for.
 
@@ -213,7 +222,12 @@ def compiled_network(model, jit_compile="auto"):
     Returns:
         `CompiledNetwork`.
     """
-    networks = _CACHE.setdefault(model, {})
+    checks.attackable("model", model)
+    try:
+        networks = _CACHE.setdefault(model, {})
+    except TypeError:
+        # It has no hash, or there are no weak references to it.
+        return CompiledNetwork(model, jit_compile)
     key = jit_compile, tf.distribute.get_strategy(), *_structure(model)
     if key not in networks:
         # What belongs to an earlier state of the model is not asked for again.

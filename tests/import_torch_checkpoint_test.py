@@ -44,6 +44,7 @@ class ImportTorchCheckpointTest(TestCase):
         self.assertEqual(result.returncode, 0, result.stderr[-2000:])
         return result.stdout
 
+    @pytest.mark.large
     def test_a_network_of_a_user_is_measured_and_saved(self):
         self.checkpoint.write_bytes(torch_files.real_old())
         layers, output = self.folder / "a.keras", self.folder / "b.keras"

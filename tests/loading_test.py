@@ -89,6 +89,7 @@ class LoadingTest(TestCase):
         )
         self.assertLen(saved.variables, len(model.variables))
 
+    @pytest.mark.large
     def test_an_export_is_evaluated_with_all_diagnostics(self):
         problem = problems.Linear(3, value_range=(-1.0, 1.0))
         # Close to the border of the range, over which the random start leads.

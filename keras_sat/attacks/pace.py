@@ -3,8 +3,10 @@
 # How long a piece of an attack should take, in seconds: short enough to be
 # interrupted and shown, long enough for its overhead not to count.
 SECONDS = 2.0
-# An attack is looked at this often at least, to leave out what is done.
+# An attack is looked at this often at least, to leave out what is done, unless
+# the pieces would be shorter than this, in seconds.
 FEWEST_PIECES = 20
+SHORTEST = 0.1
 
 
 class Pace:
@@ -42,5 +44,9 @@ class Pace:
             return
         self._seconds += seconds
         self._image_steps += self.steps * images
-        wanted = int(self.steps * SECONDS / max(seconds, 1e-6))
-        self.steps = min(max(wanted, 1), 4 * self.steps, self._most)
+        wanted, shortest = (
+            int(self.steps * length / max(seconds, 1e-6))
+            for length in (SECONDS, SHORTEST)
+        )
+        most = max(self._most, shortest)
+        self.steps = min(max(wanted, 1), 4 * self.steps, most)

@@ -117,9 +117,9 @@ class PGD(StepwiseAttack):
         if self.best_iterate and self.loss == "margin":
             # The best iterate has a margin like this one or a larger one.
             ends |= success & (value > 0) & ~state.done
-        attempt = attempt.seen(value, success)
         result = attempt.x, value, success
         if self.best_iterate:
+            attempt = attempt.seen(value, success)
             result = attempt.best, attempt.best_value, attempt.best_success
         state = state.judged(*result, ends, self.restarts)
         moved = self._moved(attempt.x, gradient, state.images)

@@ -15,7 +15,8 @@ class Pieces:
     does not depend on how many steps each of them has.
 
     Args:
-        attack: `Attack`. One that is not stepwise makes a single step.
+        attack: `Attack`, or a form of one that `in_steps` knows. One that is
+            not stepwise makes a single step.
         network: `CompiledNetwork`.
     """
 
@@ -86,9 +87,8 @@ class Pieces:
         if self.network.uses_xla:
             return graph
         specs = tf.nest.map_structure(_of_any_size, batch)
-        return graph.get_concrete_function(
-            specs, *map(tf.TensorSpec.from_tensor, others)
-        )
+        others = tf.nest.map_structure(tf.TensorSpec.from_tensor, others)
+        return graph.get_concrete_function(specs, *others)
 
 
 def pieces_of(attack, network):

@@ -22,7 +22,7 @@ class Stage:
         attack: `Threads` or `Replicas`.
         num_steps: int. How many steps the attack makes at most.
         size: int. Images in each batch.
-        seed: int32 array `(2,)`.
+        seed: int32 array `(2,)`, or what else the attack takes in its place.
     """
 
     def __init__(self, attack, num_steps, size, seed):

@@ -172,13 +172,15 @@ def in_steps(attack):
     """Returns an attack in the form of steps.
 
     Args:
-        attack: `Attack`.
+        attack: `Attack`, or what is in that form already.
 
     Returns:
         The attack itself, if it is a `StepwiseAttack`. Any other attack becomes
         one that makes all its work in a single step. So does one whose class
         has another `perturb` than the class that defines its steps.
     """
+    if not isinstance(attack, Attack):
+        return attack
     if isinstance(attack, StepwiseAttack):
         for kind in type(attack).__mro__:
             if "step" in vars(kind):

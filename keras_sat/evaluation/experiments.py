@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from keras_sat.attacks import PGD
 from keras_sat.attacks import losses
+from keras_sat.attacks.parallel import in_parallel
+from keras_sat.attacks.scalable import Scalable
+from keras_sat.attacks.stages import Stage
 from keras_sat.attacks.stages import attacked
-from keras_sat.attacks.stages import new_stage
 from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.predictions.labels import is_right
 
@@ -54,11 +56,6 @@ class Experiments:
         """True if there is a gradient path from the logits to the images."""
         self.gradients(losses.cross_entropy)
         return self.evaluated.network.is_differentiable
-
-    @functools.cached_property
-    def num_classes(self):
-        """How many classes the model tells apart, an int."""
-        return self.outputs().shape[-1]
 
     @functools.cached_property
     def right(self):
@@ -125,7 +122,7 @@ class Experiments:
             bool array `(count,)`; false for images that are not attacked.
         """
         among = np.array(self.right if among is None else among)
-        found = self._attacked(self._pgd(**options), among)
+        found = self._attacked(among, **options)
         return among & self.evaluated.is_right(found, self.labels)
 
     def accuracy_by_epsilon(self):
@@ -163,7 +160,7 @@ class Experiments:
         if images.ndim != 4 or images.shape[-1] not in (1, 3):
             return None
         chosen = np.arange(len(self.images)) < count
-        adversarial = self._attacked(self._pgd(), chosen)[:count]
+        adversarial = self._attacked(chosen)[:count]
         before, after = (
             np.argmax(self.evaluated.logits(x), axis=-1)
             for x in (images, adversarial)
@@ -177,36 +174,58 @@ class Experiments:
             "value_range": np.asarray(self.evaluated.value_range),
         }
 
-    def _pgd(self, **options):
-        """Returns PGD on the margin with the defaults of `withstands`."""
-        options = {
-            "epsilon": self.epsilon,
-            "norm": self.norm,
-            "value_range": self.evaluated.value_range,
-            "loss": "margin",
-            "steps": 20,
-        } | options
-        step_size = 2.5 * options["epsilon"] / options["steps"]
-        return PGD(**({"step_size": step_size} | options))
-
-    def _attacked(self, attack, chosen):
-        """Returns all images, of which an attack was made on the chosen ones.
+    def _attacked(self, among, restarts=1, **options):
+        """Returns all images, after PGD on the margin on some of them.
 
         Args:
-            attack: `Attack`.
-            chosen: bool array `(count,)`.
+            among: bool array `(count,)`. The images to attack.
+            restarts, **options: see `withstands`.
         """
+        sizes = {"epsilon": self.epsilon, "steps": 20} | options
+        length = 2.5 * sizes["epsilon"] / sizes["steps"]
+        sizes = {"step_size": length} | sizes
+        self.say(
+            f"diagnosing: PGD-{sizes['steps']}, epsilon {sizes['epsilon']:.3g}"
+        )
+        steps = np.int32(sizes.pop("steps"))
+        factors = {"steps": steps} | {
+            name: np.float32(size) for name, size in sizes.items()
+        }
         evaluated = self.evaluated
-        self.say(f"diagnosing: {attack.label}, epsilon {attack.epsilon:.3g}")
         with evaluated.strategy.scope():
-            empty = new_stage(
-                # A model without gradients is to be diagnosed, not refused.
-                attack.lenient(silently=True),
-                evaluated.network,
-                self.num_classes,
+            if restarts not in self._attacks:
+                self._attacks[restarts] = self._any_pgd(restarts)
+            empty = Stage(
+                self._attacks[restarts],
+                restarts * (steps + 1),
                 evaluated.batch_size,
-                self.seed,
-                evaluated.strategy,
+                (self.seed, factors),
             )
-            found = attacked(empty, self.images, self.labels, chosen)
-        return np.asarray(found)
+            return np.asarray(attacked(empty, self.images, self.labels, among))
+
+    @functools.cached_property
+    def _attacks(self):
+        """A dict from numbers of restarts to PGD of any size."""
+        return {}
+
+    def _any_pgd(self, restarts):
+        """Returns PGD on the margin, of which there is one graph for all sizes.
+
+        Args:
+            restarts: int >= 1.
+        """
+        attack = PGD(
+            epsilon=1,
+            step_size=1,
+            steps=1,
+            norm=self.norm,
+            value_range=self.evaluated.value_range,
+            loss="margin",
+            restarts=restarts,
+        )
+        # A model without gradients is to be diagnosed, not refused.
+        return in_parallel(
+            Scalable(attack.lenient(silently=True)),
+            self.evaluated.network,
+            self.evaluated.strategy,
+        )

@@ -7,6 +7,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import parameterized
 
+from keras_sat.attacks import pace
 from keras_sat.attacks.pace import FEWEST_PIECES
 from keras_sat.attacks.pace import SECONDS
 from keras_sat.attacks.stages import Stage
@@ -78,6 +79,11 @@ def batch(labels, first=0):
 
 
 class StagesTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        # Pieces of any length are worth their while.
+        self.enter_context(mock.patch.object(pace, "SHORTEST", 0.0))
+
     def work(self, stage):
         """Returns the numbers of the images that a piece finishes."""
         rows, adversarial = stage.work()
@@ -151,17 +157,17 @@ class StagesTest(TestCase):
             [[[0, 1, 2, 3], [4, 5, 4, 5]], [[3, 5, 3, 5]], [[5, 5, 5, 5]]],
         )
 
-    def lengths(self, pace, num_steps):
-        """Returns the lengths of the pieces of an attack of some pace."""
+    def lengths(self, seconds, num_steps):
+        """Returns the lengths of the pieces; a step takes so many seconds."""
         clock = [0.0]
-        attack = Countdown(clock=clock, pace=pace)
+        attack = Countdown(clock=clock, pace=seconds)
         stage = Stage(attack, num_steps, size=2, seed=SEED)
         stage.add(*batch([num_steps, num_steps]))
         with mock.patch.object(time, "perf_counter", lambda: clock[0]):
             while len(stage):
                 stage.work()
         if stage.pace.pieces > 1:
-            self.assertAllClose(stage.pace.seconds, pace / 2)
+            self.assertAllClose(stage.pace.seconds, seconds / 2)
         return attack.steps
 
     def test_pieces_grow_until_they_take_as_long_as_they_should(self):

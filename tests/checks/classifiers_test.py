@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -206,6 +207,7 @@ class EntrancesTest(TestCase):
         loaded = tf.saved_model.load(path)
         self.assertAllClose(loaded.serve(images), logits, rtol=0, atol=1e-6)
 
+    @pytest.mark.large
     def test_a_sat_model_goes_where_it_is_a_classifier(self):
         model = keras_sat.SATModel(network(dense()))
         for name, enter in self.entrances().items():

@@ -358,6 +358,7 @@ class TrainingTest(TestCase):
             [v.numpy() for v in model.trainable_variables], before
         )
 
+    @pytest.mark.large
     @parameterized.parameters(*WRAPPED)
     def test_accumulated_gradients_are_those_of_each_use(self, objective):
         images, labels, _ = data(8)

@@ -48,5 +48,5 @@ class Pace:
             int(self.steps * length / max(seconds, 1e-6))
             for length in (SECONDS, SHORTEST)
         )
-        most = max(self._most, shortest)
+        most = min(max(self._most, shortest), self.num_steps)
         self.steps = min(max(wanted, 1), 4 * self.steps, most)

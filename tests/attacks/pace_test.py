@@ -25,6 +25,8 @@ class PaceTest(TestCase):
         (0.02, 200, [1, 1, 4, 10, 10, 10, 10, 10]),
         (0.005, 200, [1, 1, 4, 16, 20, 20, 20, 20]),
         (1.0, 3, [1] * 8),
+        # Images that are done before the end of a piece seem to be fast.
+        (0.0, 50, [1, 1, 4, 16, 50, 50, 50, 50]),
     )
     def test_pieces_grow_until_they_take_two_seconds(
         self, seconds, num_steps, expected

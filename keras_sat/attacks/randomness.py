@@ -1,4 +1,4 @@
-"""Whether a network always gives the same logits for the same images."""
+"""Recognizes networks that give the same logits for the same images."""
 
 from tensorflow.python.framework import op_def_registry
 

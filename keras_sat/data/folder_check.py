@@ -1,4 +1,4 @@
-"""What is wrong with the files in a folder of images, before training."""
+"""Finds the files in a folder of images that should not be trained on."""
 
 import concurrent.futures
 import dataclasses
@@ -72,7 +72,7 @@ class FolderCheck:
 
 @dataclasses.dataclass(frozen=True)
 class _File:
-    """What is known of an image file."""
+    """An image file, and what was found out about it."""
 
     name: str
     digest: bytes

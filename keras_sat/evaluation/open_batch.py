@@ -9,7 +9,7 @@ from keras_sat.evaluation.reading import Batch
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WorstCase:
-    """What the attacks made so far have done to each image of a batch.
+    """The outcome of the attacks made so far, for each image of a batch.
 
     Args:
         batch: `Batch`.

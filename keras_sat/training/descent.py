@@ -12,7 +12,7 @@ from keras_sat.weights import decay
 
 
 class Gradients(NamedTuple):
-    """What a training step is made of.
+    """The parts of a training step.
 
     Args:
         loss: float tensor `()`, not scaled.

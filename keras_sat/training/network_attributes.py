@@ -1,4 +1,4 @@
-"""What callers ask a Keras model for, answered by the network inside of one."""
+"""Gives a model the inputs and outputs of the network inside of it."""
 
 
 def _of_network(name):

@@ -1,6 +1,5 @@
 """Attacks on a model that is compiled once, for many batches."""
 
-from keras_sat import checks
 from keras_sat.attacks.network import compiled_network
 from keras_sat.attacks.stages import attacked
 from keras_sat.attacks.stages import new_stage
@@ -30,7 +29,6 @@ def compiled(attack, model, jit_compile=False):
         ValueError: If `jit_compile` is `True` and XLA cannot compile the
             model.
     """
-    checks.attackable("model", model)
 
     def run(images, labels, seed):
         # Asked for at each call, so that the model lives as long as this

@@ -134,8 +134,11 @@ class PiecesTest(TestCase):
         found, expected = np.asarray(found), np.asarray(expected)
         if name.startswith("APGD") and norm == "l2":
             # Eigen adds up the squares of a norm in an order that depends on
-            # the number of rows: the last bit of some images may differ.
-            self.assert_same_up_to_rounding(found, expected)
+            # the number of rows. The last bit may decide whether the step size
+            # of an image is halved, and from there on its iterates part.
+            parted = np.abs(found - expected).max((1, 2, 3)) > 1e-5
+            self.assertLessEqual(np.sum(parted), 2)
+            self.assertAllEqual(self.broken(found), self.broken(expected))
             return
         self.assert_same_bits(found, expected)
 

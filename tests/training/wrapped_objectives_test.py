@@ -304,10 +304,10 @@ class TrainingTest(TestCase):
             one.fit(dataset(images, labels), verbose=0)
         self.assert_same_bits(loaded.get_weights(), model.get_weights())
 
-    @pytest.mark.large  # With the kernels for AVX2, oneDNN has no bfloat16.
     @parameterized.product(
         objective=WRAPPED, policy=("mixed_bfloat16", "mixed_float16")
     )
+    @pytest.mark.large  # With the kernels for AVX2, oneDNN has no bfloat16.
     def test_half_precision_goes_the_same_way(self, objective, policy):
         moves = []
         for name in ("float32", policy):

@@ -313,13 +313,13 @@ class SameTest(TestCase):
     def test_training_and_evaluation(self, objective, options):
         self.check_same(objective, **options)
 
-    @pytest.mark.large
     @parameterized.parameters(
         keras_sat.MART(),
         keras_sat.AWP(objective=keras_sat.TRADES(beta=2.0), gamma=0.1),
         keras_sat.GradAlign(coefficient=0.5),
         keras_sat.FreeTraining(replays=2),
     )
+    @pytest.mark.large
     def test_training_with_other_objectives(self, objective):
         self.check_same(objective)
 

@@ -121,8 +121,8 @@ class ValueRangeTest(TestCase):
             )
         self.assertEqual(experiment_findings.sign_test(one, one), 1.0)
 
-    @pytest.mark.large
     @parameterized.parameters(0.0, 0.03)
+    @pytest.mark.large
     def test_an_evaluation_says_how_to_call_it_instead(self, epsilon):
         problem = problems.Linear(5, value_range=(0, 255), scale=10)
 

@@ -359,8 +359,8 @@ class TrainingTest(TestCase):
             [v.numpy() for v in model.trainable_variables], before
         )
 
-    @pytest.mark.large
     @parameterized.parameters(*WRAPPED)
+    @pytest.mark.large
     def test_accumulated_gradients_are_those_of_each_use(self, objective):
         images, labels, _ = data(8)
         model, copy = (

@@ -119,7 +119,8 @@ class Replicas:
                 return self._strategy.run(function, (dealt, *others))
 
             self._graphs[name] = tf.function(everywhere, autograph=False)
-        others = [tf.constant(other) for other in others]
+        # What an attack takes in the place of a seed may be a nest.
+        others = tf.nest.map_structure(tf.constant, others)
         try:
             results = self._graphs[name](self._dealt(shares), *others)
         except tf.errors.OpError as error:

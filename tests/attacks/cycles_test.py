@@ -49,10 +49,21 @@ class CyclesTest(TestCase):
             x = tf.fill((1, 2), float(place(made)))
             cycles, left = cycles.after(x, left - 1)
         self.assertAllEqual(x, tf.fill((1, 2), float(place(steps))))
-        # Brent remembers an iterate of the cycle after at most twice as many
-        # steps as the longer of tail and period, and finds it a period later.
-        most = 3 * max(tail, period) + 3 + 2 * period
-        self.assertLessEqual(made, min(steps, most))
+        # An iterate is remembered for more steps than an eighth of those made
+        # before it. One of the cycle is found if that is a period at least.
+        first = max(tail, 8 * period)
+        self.assertLessEqual(made, min(steps, 1.5 * first + 2 * period + 3))
+
+    def test_short_cycles_are_found_soon_after_they_begin(self):
+        for tail in 10, 45, 70, 300:
+            x = tf.zeros((1, 1))
+            cycles, left = Cycles.begin(x), tf.constant([2000])
+            for made in range(1, 2 * tail):
+                x = tf.fill((1, 1), float(min(made, tail + made % 2)))
+                cycles, left = cycles.after(x, left - 1)
+                if cycles.found[0]:
+                    break
+            self.assertBetween(made, tail + 1, 1.2 * tail + 8)
 
     def test_each_image_has_a_cycle_of_its_own(self):
         # Periods 1, 2 and 3, and one that never repeats.
@@ -65,7 +76,7 @@ class CyclesTest(TestCase):
             cycles, left = cycles.after(x, left - 1)
             found_after[cycles.found & (found_after == 0)] = made
         self.assertAllEqual(cycles.found, [True, True, True, False])
-        # Remembered after 0, 1, 3 and 7 steps: looked for from there on.
+        # Remembered after 0, 1, 3 and 6 steps: looked for from there on.
         self.assertAllEqual(found_after[:3], [1, 3, 6])
         self.assertAllEqual(left[3], 88)
 

@@ -8,7 +8,7 @@
 PYTHON ?= python3
 PYTEST_FLAGS ?=
 # Each process takes up to 2 GB of memory, and one core.
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 PYTEST := .venv/bin/python -m pytest --durations=20 \
 	--numprocesses=$(TEST_PROCESSES) --dist=worksteal $(PYTEST_FLAGS)
 DEMO_FLAGS ?=

@@ -3,7 +3,8 @@
 #
 # `make test-large` runs the tests that take long or much memory, and `make
 # test-numeric` those that compare numbers, again with the kernels of TensorFlow
-# itself and with those that oneDNN has for processors without AVX-512.
+# itself; those of networks also with what oneDNN has for processors without
+# AVX-512.
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
@@ -32,7 +33,9 @@ test-large: .venv/installed-test
 
 test-numeric: .venv/installed-test
 	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m "numeric and not large"
-	ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) -m "numeric and not large"
+	ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) -m "numeric and not large" \
+		tests/activations tests/convolutions_test.py tests/evaluation/robustness_test.py \
+		tests/models tests/predictions tests/torch_weights tests/training tests/weights
 
 lint: .venv/installed-test
 	.venv/bin/ruff check .

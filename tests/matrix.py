@@ -80,8 +80,19 @@ def trained():
     """Returns the `SATModel` that all rows share."""
     keras.utils.set_random_seed(0)
     model = keras_sat.SATModel(network(), attack=PGD, eval_attack=PGD)
-    model.save_weights(os.path.join(folder(), "start.weights.h5"))
+    model.build_optimizer()
     return model
+
+
+@functools.cache
+def first_values():
+    """Returns the values of all variables before any training."""
+    return [np.array(variable) for variable in variables(trained())]
+
+
+def variables(model):
+    """Returns the variables of a model and of its optimizer."""
+    return [*model.variables, *model.optimizer.variables]
 
 
 @functools.cache
@@ -93,7 +104,8 @@ def folder():
 def fresh():
     """Returns the shared model, with its first weights and seeds."""
     model = trained()
-    model.load_weights(os.path.join(folder(), "start.weights.h5"))
+    for variable, value in zip(variables(model), first_values(), strict=True):
+        variable.assign(value)
     model.seeds.state.assign([1, 0])
     model.eval_seeds.state.assign([2, 0])
     return model

@@ -14,8 +14,10 @@ from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
 from keras_sat.attacks import parallel
 from keras_sat.attacks.network import CompiledNetwork
+from keras_sat.attacks.parallel import Replicas
 from keras_sat.attacks.parallel import Threads
 from keras_sat.attacks.parallel import in_parallel
+from keras_sat.attacks.scalable import Scalable
 from keras_sat.evaluation.report import RobustnessReport
 from tests.attacks import problems
 from tests.evaluation.short_evaluations import evaluate
@@ -37,12 +39,31 @@ class ParallelTest(TestCase):
         for jit in ([], ["--jit_compile"]):
             for devices in ("1", "2"):
                 target = folder / f"{devices}{len(jit)}"
-                options = ["--images", "90", "--devices", devices, *jit]
+                options = ["--images", "50", "--devices", devices, *jit]
                 finish(start(*options, "--quick", "--report_dir", str(target)))
             one, two = (
                 RobustnessReport.load(folder / f"{n}{len(jit)}") for n in "12"
             )
             self.assertAllEqual(one.outcomes, two.outcomes)
+
+    def test_replicas_take_attacks_of_any_size(self):
+        problem = problems.Linear(3)
+        attack = Scalable(PGD(epsilon=1, step_size=1, steps=1))
+        network = CompiledNetwork(problem.model, jit_compile=False)
+        strategy = tf.distribute.OneDeviceStrategy("cpu:0")
+        factors = {"epsilon": np.float32(0.1), "steps": np.int32(3)}
+        seed = np.array([1, 2], "int32"), factors | {"step_size": 0.05}
+        share = problem.images, problem.labels, np.arange(40, dtype="int32")
+        states = []
+        for run in (
+            Threads(attack, network),
+            Replicas(attack, network, strategy),
+        ):
+            begun = run.begin([share], seed)
+            states += run.advance(begun, seed, np.int32(9))
+        moved = np.abs(states[0].adversarial - problem.images).max((1, 2, 3))
+        self.assertAllClose(moved, np.full(40, 0.1), atol=1e-6)
+        self.assert_same_bits(*(state.adversarial for state in states))
 
     @parameterized.parameters("linf", "l2")
     def test_threads_give_the_report_of_one(self, norm):

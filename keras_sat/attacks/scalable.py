@@ -1,6 +1,11 @@
 """A stepwise attack whose numbers are inputs of its graph."""
 
+import dataclasses
 
+from keras_sat.attacks.stepwise import StepwiseAttack
+
+
+@dataclasses.dataclass(frozen=True)
 class Scalable:
     """A stepwise attack in many sizes, for which there is one graph.
 
@@ -11,8 +16,12 @@ class Scalable:
         attack: `StepwiseAttack`. What the factors are multiplied with.
     """
 
-    def __init__(self, attack):
-        self.attack = attack
+    attack: StepwiseAttack
+
+    @property
+    def is_lenient(self):
+        """See `Attack`."""
+        return self.attack.is_lenient
 
     def begin(self, network, images, labels, rows, seed):
         """See `StepwiseAttack.begin`."""

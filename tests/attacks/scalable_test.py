@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_sat.attacks import PGD
 from keras_sat.attacks.network import CompiledNetwork
 from keras_sat.attacks.pieces import Pieces
+from keras_sat.attacks.pieces import pieces_of
 from keras_sat.attacks.scalable import Scalable
 from tests.attacks import problems
 from tests.test_case import TestCase
@@ -54,3 +55,19 @@ class ScalableTest(TestCase):
         distances = [np.abs(x - images[:8]).max() for x in results]
         self.assertAllClose(distances, [0.01, 0.05], atol=1e-6)
         self.assertFalse(tf.reduce_all(results[0] == results[1]))
+
+    def test_the_graph_is_kept_for_the_next_evaluation(self):
+        model = problems.Linear(3).model
+        network = CompiledNetwork(model, jit_compile=False)
+        first, second = (
+            Scalable(PGD(epsilon=1, step_size=1, steps=1).lenient())
+            for _ in range(2)
+        )
+        kept = pieces_of(first, network)
+        self.assertIs(pieces_of(second, network), kept)
+        for other in (
+            Scalable(first.attack.replace(loss="margin").lenient()),
+            Scalable(first.attack.replace(epsilon=1)),
+            first.attack,
+        ):
+            self.assertIsNot(pieces_of(other, network), kept)

@@ -141,6 +141,55 @@ def robustness_curves(
     return _saved(figure, path)
 
 
+def evaluation(accuracies, curves, path=None):
+    """Draws the accuracies of an evaluation with their intervals, and curves.
+
+    `RobustnessReport.plot` calls it.
+
+    Args:
+        accuracies: dict from what the images had to withstand to tuples of
+            three floats in `[0, 1]`: the accuracy and the bounds of its
+            interval.
+        curves: dict from what changes, like `"epsilon"`, to a dict from its
+            values to accuracies in `[0, 1]`. A panel for each; may be empty.
+        path: str or path-like. Where to save the picture, if given.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+        ValueError: If `accuracies` is empty.
+    """
+    if not accuracies:
+        checks.refuse("accuracies", "hold at least one", accuracies)
+    panels = 1 + len(curves)
+    figure = _figure(4.0 * panels, 3.6)
+    bars, *others = figure.subplots(1, panels, squeeze=False)[0]
+    values = np.array(list(accuracies.values()), float)
+    share, low, high = values.T
+    places = np.arange(len(share))
+    bars.bar(
+        places,
+        share,
+        color=COLORS[0],
+        yerr=(share - low, high - share),
+        capsize=4,
+        error_kw={"ecolor": COLORS[-1], "lw": 1},
+    )
+    bars.set_xticks(places, list(accuracies), rotation=30, ha="right")
+    _label(bars, "after", "accuracy, 95% interval")
+    for axis, (name, curve) in zip(others, curves.items(), strict=True):
+        numbers = sorted(curve)
+        heights = [curve[number] for number in numbers]
+        axis.plot(numbers, heights, "o-", color=COLORS[0], ms=4)
+        _label(axis, name, "accuracy")
+    for axis in (bars, *others):
+        axis.set_ylim(0, 1.02)
+        axis.yaxis.set_major_formatter("{x:.0%}")
+    return _saved(figure, path)
+
+
 def training_curves(history, path=None):
     """Draws the loss and the accuracies of a training, epoch by epoch.
 
@@ -277,7 +326,7 @@ def _label(axis, x, y):
     axis.grid(color=GRID, lw=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    if axis.lines:
+    if axis.get_legend_handles_labels()[0]:
         axis.legend(frameon=False)
 
 

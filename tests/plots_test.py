@@ -164,6 +164,27 @@ class CurvesTest(TestCase):
             plots.training_curves({"learning_rate": [0.1]})
 
 
+class EvaluationTest(TestCase):
+    def test_bars_have_intervals_and_curves_have_panels(self):
+        accuracies = {"clean": (0.9, 0.85, 0.93), "PGD": (0.4, 0.35, 0.46)}
+        curves = {"epsilon": {0.1: 0.4, 0.0: 0.9}, "steps": {1: 0.5, 10: 0.4}}
+        figure = plots.evaluation(accuracies, curves)
+        bars, epsilon, steps = figure.axes
+        heights = [bar.get_height() for bar in bars.patches]
+        self.assertAllClose(heights, [0.9, 0.4])
+        names = [label.get_text() for label in bars.get_xticklabels()]
+        self.assertEqual(names, ["clean", "PGD"])
+        (lines,) = bars.collections
+        bounds = [line[:, 1].tolist() for line in lines.get_segments()]
+        self.assertAllClose(bounds, [[0.85, 0.93], [0.35, 0.46]])
+        (line,) = epsilon.lines
+        self.assertAllEqual(line.get_xydata(), [[0.0, 0.9], [0.1, 0.4]])
+        self.assertEqual(steps.get_xlabel(), "steps")
+        self.assertLen(plots.evaluation(accuracies, {}).axes, 1)
+        with self.assertRaisesRegex(ValueError, "`accuracies` must hold"):
+            plots.evaluation({}, curves)
+
+
 class ActivationsTest(TestCase):
     def test_draws_values_and_derivatives(self):
         left, right = plots.activations(

@@ -65,13 +65,12 @@ class Candidates:
         self._are_known &= not np.any(seen.at_worst(outcomes) == UNKNOWN)
         if not self._are_known:
             return
-        withstood = outcomes == len(seen.leads) - 1
-        (broken,) = np.nonzero(~withstood & (outcomes >= 0))
+        (broken,) = np.nonzero(~case.withstood & (outcomes >= 0))
         leads = seen.leads[outcomes[broken] + 1, broken]
         keys = [outcomes[broken], leads, first_row + broken]
         self._worst = self._first(self._worst, keys, broken, outcomes, case)
         nearest, leads = seen.nearest()
-        (left,) = np.nonzero(withstood)
+        (left,) = np.nonzero(case.withstood)
         keys = [leads[left], first_row + left]
         self._luckiest = self._first(self._luckiest, keys, left, nearest, case)
 
@@ -86,21 +85,20 @@ class Candidates:
             attacks: int array `(batch,)`; see `Candidate`.
             case: `WorstCase`.
         """
-        order = np.lexsort(keys[::-1])[: self._count]
-        new = [
-            Candidate(
-                key=tuple(key[place].item() for key in keys),
-                row=keys[-1][place].item(),
-                image=case.batch.images[indices[place]],
-                label=int(case.batch.labels[indices[place]]),
-                attack=int(attacks[indices[place]]),
-                withstood=case.outcomes[indices[place]]
-                == len(case.seen.leads) - 1,
+        both = [*known]
+        for place in np.lexsort(keys[::-1])[: self._count]:
+            index, *key = (x[place].item() for x in (indices, *keys))
+            new = Candidate(
+                key=tuple(key),
+                row=key[-1],
+                # Not a view, which would keep the whole batch in memory.
+                image=case.batch.images[index].copy(),
+                label=int(case.batch.labels[index]),
+                attack=int(attacks[index]),
+                withstood=case.withstood[index].item(),
             )
-            for place in order
-        ]
-        both = sorted([*known, *new], key=lambda one: one.key)
-        return both[: self._count]
+            both.append(new)
+        return sorted(both, key=lambda one: one.key)[: self._count]
 
     def chosen(self):
         """Returns the worst and then the luckiest, a list of `Candidate`.

@@ -27,6 +27,11 @@ class WorstCase:
     seconds: float
     seen: Seen
 
+    @property
+    def withstood(self):
+        """Which images no attack has broken, bool `(batch,)`."""
+        return self.outcomes == self.seen.num_attacks
+
 
 class OpenBatch:
     """A batch of which some images are still on their way.

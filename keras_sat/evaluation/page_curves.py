@@ -6,7 +6,9 @@ from keras_sat.evaluation.markup import element
 
 WIDTH, HEIGHT = 460, 260
 # The room for labels: left, right, top, bottom.
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 52, 26, 12, 44
+# About the width of a digit.
+DIGIT = 7.5
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -29,7 +31,7 @@ def accuracy_curve(curve, label, logarithmic=False, marked=None):
     places = _places([x for x, _ in points], logarithmic)
     shown = [
         *_grid(),
-        *_marks(places, label),
+        *_marks(places, label, marked),
         _line(marked, places),
         *_values(points, places),
     ]
@@ -73,14 +75,16 @@ def _grid():
         )
 
 
-def _marks(places, label):
+def _marks(places, label, marked):
     """Yields the labels of the numbers, and of all of them."""
-    bottom, right = HEIGHT - BOTTOM, -math.inf
-    for x, place in places.items():
-        # Labels that would touch the one before are left out.
-        if place - right >= 34:
-            yield element("text", f"{x:.3g}", x=place, y=bottom + 18)
-            right = place
+    bottom, taken = HEIGHT - BOTTOM, []
+    for x in sorted(places, key=lambda x: x != marked):
+        text, place = f"{x:.3g}", places[x]
+        half = DIGIT * (len(text) + 1) / 2
+        # Labels that would touch another one are left out.
+        if all(abs(place - other) >= half + width for other, width in taken):
+            yield element("text", text, x=place, y=bottom + 18)
+            taken.append((place, half))
     middle = (LEFT + WIDTH - RIGHT) / 2
     yield element("text", label, raw=False, x=middle, y=HEIGHT - 6)
 

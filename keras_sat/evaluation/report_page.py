@@ -199,7 +199,16 @@ def _classes(report):
             )
         )
     head = ("class", "images", "clean", "robust", "95% interval of robust")
-    return _section("Classes", table(head, rows, "Accuracies of each class"))
+    every = table(head, rows, "Accuracies of each class")
+    if len(rows) <= MOST_CLASSES:
+        return _section("Classes", every)
+    shares = [row["robust_accuracy"] for row in report.per_class.values()]
+    least = [rows[i] for i in np.argsort(shares, kind="stable")[:MOST_CLASSES]]
+    caption = f"The {MOST_CLASSES} least robust classes"
+    all_of_them = element("summary", f"All {len(rows)} classes") + every
+    return _section(
+        "Classes", table(head, least, caption), element("details", all_of_them)
+    )
 
 
 def _confusion(report):

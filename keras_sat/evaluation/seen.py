@@ -26,6 +26,11 @@ class Seen:
         self.predictions = np.full((1 + num_attacks, count), UNKNOWN, "int32")
         self.leads = np.zeros((1 + num_attacks, count), "float32")
 
+    @property
+    def num_attacks(self):
+        """How many attacks are made."""
+        return len(self.leads) - 1
+
     def note(self, i, indices, predictions, leads):
         """Notes what is seen in some images.
 
@@ -66,7 +71,7 @@ class Seen:
             or of the clean one.
         """
         # No attack has broken an image whose outcome is their number.
-        row = np.where(outcomes < len(self.leads) - 1, outcomes + 1, 0)
+        row = np.where(outcomes < self.num_attacks, outcomes + 1, 0)
         return self.predictions[row, np.arange(len(row))]
 
     def nearest(self):

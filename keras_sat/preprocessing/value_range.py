@@ -35,4 +35,7 @@ def to_grey_levels(images, value_range):
         uint8 array of the same shape.
     """
     low, high = value_range
-    return np.rint((images - low) * (255 / (high - low))).astype("uint8")
+    levels = np.subtract(images, low, dtype="float32")
+    # In place: these are all images of an evaluation.
+    levels *= 255 / (high - low)
+    return np.rint(levels, out=levels).astype("uint8")

@@ -98,7 +98,10 @@ class CandidatesTest(TestCase):
 
     def test_no_more_images_are_kept_than_are_shown(self):
         problem, found = search()
-        self.assertLen(candidates(problem, found, range(1, 40), count=3), 6)
+        chosen = candidates(problem, found, range(1, 40), count=3)
+        self.assertLen(chosen, 6)
+        # A view would keep the batch that it is of.
+        self.assertTrue(all(one.image.base is None for one in chosen))
         problem, found = search()
         everyone = candidates(problem, found, count=100)
         # All but those that are wrong without an attack.

@@ -1,5 +1,6 @@
 """Where the points of a curve lie in its picture."""
 
+import itertools
 import re
 
 from absl.testing import parameterized
@@ -49,8 +50,14 @@ class CurveTest(TestCase):
     def test_labels_do_not_touch_each_other(self):
         curve = {i / 100: 0.5 for i in range(100)}
         svg = page_curves.accuracy_curve(curve, "epsilon")
-        places = re.findall('<text x="(.*?)" y="234">', svg)
-        places = list(map(float, places))
-        self.assertGreater(len(places), 5)
-        gaps = [b - a for a, b in zip(places, places[1:], strict=False)]
-        self.assertGreaterEqual(min(gaps), 34)
+        found = re.findall('<text x="(.*?)" y="234">(.*?)<', svg)
+        self.assertGreater(len(found), 5)
+        for (x, text), (y, other) in itertools.pairwise(found):
+            digits = (len(text) + len(other)) / 2
+            self.assertGreater(float(y) - float(x), digits * page_curves.DIGIT)
+
+    def test_the_marked_number_keeps_its_label(self):
+        curve = {0.0: 1.0, 1 / 255: 0.5, 2 / 255: 0.25, 0.06: 0.0}
+        for marked, label in ((1 / 255, "0.00392"), (2 / 255, "0.00784")):
+            svg = page_curves.accuracy_curve(curve, "epsilon", marked=marked)
+            self.assertIn(f">{label}</text>", svg)

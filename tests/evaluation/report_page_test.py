@@ -101,6 +101,18 @@ class PageTest(TestCase):
             ],
         )
 
+    def test_of_many_classes_the_least_robust_come_first(self):
+        labels = np.arange(30)
+        outcomes = np.where(labels < 25, 2, 0)
+        found = rows(report_page.page(report(labels=labels, outcomes=outcomes)))
+        head = ["class", "images", "clean", "robust", "95% interval of robust"]
+        first = found.index(head)
+        names = [row[0] for row in found[first + 1 : first + 21]]
+        self.assertEqual(names, list(map(str, [*range(25, 30), *range(15)])))
+        second = found.index(head, first + 1)
+        names = [row[0] for row in found[second + 1 : second + 31]]
+        self.assertEqual(names, list(map(str, labels)))
+
     def test_the_curves_have_all_values(self):
         titles = " ".join(self.page.texts["title"])
         found = rows(self.source)

@@ -1,9 +1,11 @@
 """Which images are the worst and the luckiest, and how they are shown."""
 
+import dataclasses
 import os
 
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
@@ -20,12 +22,12 @@ from tests.test_case import TestCase
 pytestmark = pytest.mark.numeric
 
 
-def search(journal=None):
+def search(journal=None, jit_compile=False, attacks=None):
     """Returns a search with two attacks, the first of which is the best."""
     problem = problems.Linear(2)
-    evaluated = EvaluatedModel(problem.model, jit_compile=False)
+    evaluated = EvaluatedModel(problem.model, jit_compile=jit_compile)
     evaluated.batch_size = 16
-    attacks = [
+    attacks = attacks or [
         PGD(epsilon=EPSILON, step_size=EPSILON, steps=2, loss="margin"),
         Square(epsilon=EPSILON, queries=20),
     ]
@@ -95,6 +97,25 @@ class CandidatesTest(TestCase):
         pictures, keys = every[2]
         self.assert_same_up_to_rounding(keys, every[0][1], 50)
         self.assertAllEqual(pictures["rows"], every[0][0]["rows"])
+
+    def test_an_attack_at_random_finds_again_what_it_found(self):
+        problem, found = search(attacks=[Square(epsilon=EPSILON, queries=3)])
+        chosen = candidates(problem, found)
+        leads = [one.key[-2] for one in chosen]
+        self.assertAllClose(shown(chosen, found)["leads"], leads, atol=1e-5)
+        # With the random numbers of other images it finds something else.
+        others = [dataclasses.replace(one, row=99 - one.row) for one in chosen]
+        different = shown(others, found)["leads"] - leads
+        self.assertGreater(np.abs(different).max(), 1e-2)
+
+    @parameterized.parameters(False, True)
+    def test_the_network_is_not_compiled_again_to_show_them(self, jit_compile):
+        problem, found = search(jit_compile=jit_compile)
+        chosen = candidates(problem, found)
+        network = found.evaluated.network
+        before = network.compilations
+        self.assertLen(shown(chosen, found)["rows"], 8)
+        self.assertEqual(network.compilations, before)
 
     def test_no_more_images_are_kept_than_are_shown(self):
         problem, found = search()

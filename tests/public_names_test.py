@@ -56,7 +56,8 @@ NAMES = {
         "scaled_efficientnet wide_resnet"
     ),
     "plots": (
-        "COLORS activations perturbation_grid robustness_curves training_curves"
+        "COLORS activations evaluation perturbation_grid robustness_curves "
+        "training_curves"
     ),
     "activations": (
         "CELU ELU NAMES ParametricSoftplus ReLUWithGradientOf SmoothReLU "

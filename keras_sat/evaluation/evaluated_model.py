@@ -123,8 +123,10 @@ class EvaluatedModel:
         Returns:
             int32 array `(batch,)`, and float32 array `(batch,)`: the logit of
             the right class minus the largest other one. It is negative if
-            another class is predicted.
+            another class is predicted, and minus infinity if the logits are no
+            numbers.
         """
         logits = self.logits(images)
         predicted = np.asarray(predicted_classes(logits))
-        return predicted, -np.asarray(losses.margin(labels, logits))
+        leads = -np.asarray(losses.margin(labels, logits))
+        return predicted, np.where(np.isnan(leads), -np.inf, leads)

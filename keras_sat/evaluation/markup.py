@@ -1,6 +1,10 @@
-"""Elements of HTML, in which no text is taken for markup."""
+"""Elements of HTML, and texts in Markdown: no text is taken for markup."""
 
 import html
+import re
+
+# What Markdown, or the HTML inside of it, may take for markup.
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$])")
 
 
 def element(name, content="", raw=True, **attributes):
@@ -79,3 +83,12 @@ def scrolled(content, label):
         tabindex=0,
         aria_label=label,
     )
+
+
+def in_markdown(text):
+    """Returns a text in one line, without meaning to Markdown.
+
+    Args:
+        text: str.
+    """
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split()))

@@ -5,14 +5,11 @@ taken for markup. Nothing is loaded from elsewhere.
 """
 
 import html
-import re
 
 from keras_sat.evaluation import markup
 from keras_sat.evaluation import report_text
 
 HEAD = ("", "accuracy", "change, or interval")
-# What Markdown, or the HTML inside of it, may take for markup.
-MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$])")
 
 
 def as_html(report):
@@ -55,21 +52,23 @@ def as_markdown(report):
         str.
     """
     rows = [HEAD, ("---", "---:", "---"), *report_text.rows(report)]
-    lines = [f"**{_escaped(report_text.title(report))}**", ""]
+    lines = [f"**{markup.in_markdown(report_text.title(report))}**", ""]
     for number, cells in enumerate(rows):
         # The line below the head is markup.
-        cells = cells if number == 1 else map(_escaped, cells)
+        cells = cells if number == 1 else map(markup.in_markdown, cells)
         lines.append(f"| {' | '.join(cells)} |")
     if report_text.seen(report):
-        lines += ["", _escaped(report_text.seen(report))]
+        lines += ["", markup.in_markdown(report_text.seen(report))]
     lines.append("")
     for finding in report.warnings:
         sentences = (finding.found, finding.meaning, finding.remedy)
-        text = " ".join(map(_escaped, sentences))
-        lines.append(f"- **{_escaped(finding.name)}**: {text}")
+        text = " ".join(map(markup.in_markdown, sentences))
+        lines.append(f"- **{markup.in_markdown(finding.name)}**: {text}")
     if not report.warnings:
-        lines.append(_escaped(report_text.without_warnings(report)))
-    return "\n".join([*lines, "", _escaped(report_text.details(report)), ""])
+        lines.append(markup.in_markdown(report_text.without_warnings(report)))
+    return "\n".join(
+        [*lines, "", markup.in_markdown(report_text.details(report)), ""]
+    )
 
 
 def _finding_in_html(finding):
@@ -78,8 +77,3 @@ def _finding_in_html(finding):
     advice = markup.element("em", finding.remedy, raw=False)
     found, meaning = html.escape(finding.found), html.escape(finding.meaning)
     return markup.element("li", f"{name}: {found} {meaning} {advice}")
-
-
-def _escaped(text):
-    """Returns a text in one line, without meaning to Markdown."""
-    return MARKUP.sub(r"\\\1", " ".join(text.split()))

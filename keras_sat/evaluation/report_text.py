@@ -1,6 +1,7 @@
 """Reports of robustness as text and as pictures."""
 
 from keras_sat import plots
+from keras_sat.evaluation import markup
 from keras_sat.evaluation.confidence import wilson_interval
 
 PICTURES = ("accuracy_by_epsilon.png", "accuracy_by_steps.png", "examples.png")
@@ -121,7 +122,8 @@ def markdown(report, pictures):
     lines += ["|---|---|---|---|"]
     for label, row in report.per_class.items():
         lines.append(
-            f"| {_cell(report.class_name(label))} | {row['images']} "
+            f"| {markup.in_markdown(report.class_name(label))} "
+            f"| {row['images']} "
             f"| {100 * row['clean_accuracy']:.2f} % "
             f"| {100 * row['robust_accuracy']:.2f} % |"
         )
@@ -176,11 +178,6 @@ def overview(report, path=None):
         report.curves,
         path,
     )
-
-
-def _cell(text):
-    """Returns a text that leaves a cell of Markdown whole."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def fraction(epsilon):

@@ -167,7 +167,7 @@ class SavingTest(TestCase):
             self.assertAllEqual(loaded.extremes[name], array)
             self.assertEqual(loaded.extremes[name].dtype, array.dtype)
         text = (self.folder / "report.md").read_text()
-        self.assertIn("| <dog> | 3 | 100.00 % | 33.33 % |", text)
+        self.assertIn(r"| \<dog\> | 3 | 100.00 % | 33.33 % |", text)
         full_report(extremes=None).save(self.folder)
         self.assertEmpty(list(self.folder.glob("extremes_*")))
 

@@ -80,8 +80,9 @@ def main(_):
         low, high = map(float, FLAGS.value_range)
     images = test_images(model, low, high)
     chosen = images.take(FLAGS.batches)
-    # For the report; TensorFlow loses it.
+    # For the report; TensorFlow loses them.
     chosen.view = getattr(images, "view", None)
+    chosen.class_names = getattr(images, "class_names", None)
     attacks = FLAGS.attacks[0] if len(FLAGS.attacks) == 1 else FLAGS.attacks
     state_path = os.path.join(FLAGS.output_dir, "state.jsonl")
     # Workers would go on from different places, so they start anew.

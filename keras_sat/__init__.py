@@ -51,6 +51,7 @@ from keras_sat.attacks import SingleStep
 from keras_sat.attacks import Square
 from keras_sat.distribution import strategy
 from keras_sat.evaluation import RobustnessReport
+from keras_sat.evaluation import compare
 from keras_sat.evaluation import convergence_curve
 from keras_sat.evaluation import evaluate_robustness
 from keras_sat.evaluation import robustness_curve

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 
 import keras_sat
+from tests.evaluation import sample_reports
 from tests.test_case import FIXTURES
 from tests.test_case import TestCase
 
@@ -13,7 +14,7 @@ FOLDER = FIXTURES / "before_rooms"
 
 
 class OlderFilesTest(TestCase):
-    """See `tests/fixtures/before_rooms/README.md`."""
+    """See the `README.md` of each folder of fixtures."""
 
     def setUp(self):
         super().setUp()
@@ -75,3 +76,17 @@ class OlderFilesTest(TestCase):
         self.assertLen(after[len(before) :].splitlines(), 4)
         self.assertAllEqual(report.outcomes[:8], self.expected["outcomes"][:8])
         self.assertAllEqual(report.labels, self.expected["labels"])
+        # The journal says which images were broken, but not to which class.
+        self.assertIsNone(report.adversarial_predictions)
+        self.assertIsNone(report.extremes)
+        predicted = self.expected["logits"].argmax(1)
+        self.assertAllEqual(report.clean_predictions, predicted)
+
+    def test_a_report_without_predictions_is_shown(self):
+        report = keras_sat.RobustnessReport.load(FIXTURES / "older_report")
+        self.assertEqual(report, sample_reports.report())
+        self.assertIn("37.50 %", str(report))
+        self.assertIsNone(report.confusion)
+        path = pathlib.Path(self.get_temp_dir()) / "report.html"
+        report.save_html(path)
+        self.assertIn("do not tell", path.read_text("utf-8"))

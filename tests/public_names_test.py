@@ -13,9 +13,9 @@ NAMES = {
         "APGD AWP AdversarialTraining Attack AutoAttack CrossEntropy FAB FGSM "
         "FGSMRS FreeTraining GradAlign MART NFGSM Objective PGD "
         "RobustnessReport SATModel SingleStep SmoothReLU Square TRADES "
-        "activation_sites activations attacks callbacks convergence_curve "
-        "convert_activations convnext data distribution efficientnet "
-        "evaluate_robustness evaluation export interruptible "
+        "activation_sites activations attacks callbacks compare "
+        "convergence_curve convert_activations convnext data distribution "
+        "efficientnet evaluate_robustness evaluation export interruptible "
         "load_classifier load_model load_official_checkpoint "
         "load_torch_checkpoint models plots preact_resnet "
         "preprocessing recipes relu_with_gradient_of resnet resnext "
@@ -56,7 +56,8 @@ NAMES = {
         "scaled_efficientnet wide_resnet"
     ),
     "plots": (
-        "COLORS activations perturbation_grid robustness_curves training_curves"
+        "COLORS activations evaluation perturbation_grid robustness_curves "
+        "training_curves"
     ),
     "activations": (
         "CELU ELU NAMES ParametricSoftplus ReLUWithGradientOf SmoothReLU "

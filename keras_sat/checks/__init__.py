@@ -1,6 +1,7 @@
 """Checks of everything that users pass in; their errors have one form."""
 
 from keras_sat.checks.arguments import Described as Described
+from keras_sat.checks.arguments import class_names as class_names
 from keras_sat.checks.arguments import integer as integer
 from keras_sat.checks.arguments import lookup as lookup
 from keras_sat.checks.arguments import one_of as one_of

@@ -1,5 +1,6 @@
 """Checks of arguments, and the form that all their errors have."""
 
+import collections
 import math
 import numbers
 import os
@@ -86,3 +87,34 @@ def value_range(value):
         real("value_range", bound)
     if not value[0] < value[1]:
         refuse("value_range", expected, value)
+
+
+def class_names(value, num_classes):
+    """Returns the names of classes as a list of str, or refuses them.
+
+    Args:
+        value: sequence of str, a different one for each class.
+        num_classes: int. How many classes there are.
+    """
+    kind = "be a sequence of str"
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        refuse("class_names", kind, value, error=TypeError)
+    names = list(value)
+    if not all(isinstance(name, str) for name in names):
+        refuse("class_names", kind, value, error=TypeError)
+    if len(names) != num_classes:
+        refuse(
+            "class_names",
+            f"have one entry for each of the {num_classes} classes",
+            Described(f"{len(names)} names"),
+        )
+    counts = collections.Counter(names)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        refuse(
+            "class_names",
+            "differ from each other",
+            Described(f"these more than once: {repeated[:10]}"),
+            "Add what tells the classes apart, such as their numbers.",
+        )
+    return names

@@ -106,7 +106,7 @@ def cifar10(batch_size=128, data_dir=None, augment=True, download=True):
         `[0, 1]` and int64 labels `(batch,)` in 0 to 9. The first, for
         training, is shuffled and augmented anew in each epoch and leaves out
         images that do not fill a batch. The second, for testing, holds all
-        images in a fixed order.
+        images in a fixed order. Both have the attribute `class_names`.
 
     Raises:
         ImportError: If tensorflow-datasets is missing.
@@ -143,10 +143,15 @@ def cifar10(batch_size=128, data_dir=None, augment=True, download=True):
     )
     # Without the margin that the evaluation on ImageNet cuts off.
     test = image_datasets.load("cifar10", "test", crop_padding=0, **options)
-    return tuple(
-        ds.map(_to_unit_range).prefetch(tf.data.AUTOTUNE)
-        for ds in (train, test)
-    )
+    return tuple(map(_in_unit_range, (train, test)))
+
+
+def _in_unit_range(dataset):
+    """Returns a dataset with floats in the place of grey levels."""
+    scaled = dataset.map(_to_unit_range).prefetch(tf.data.AUTOTUNE)
+    # TensorFlow loses attributes.
+    scaled.class_names = dataset.class_names
+    return scaled
 
 
 def _to_unit_range(images, labels):

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat.attacks import losses
 from keras_sat.attacks.network import CompiledNetwork
 from keras_sat.attacks.network import compiled_network
 from keras_sat.checks.batches import batch_spec
@@ -13,6 +14,7 @@ from keras_sat.distribution import current_strategy
 from keras_sat.distribution import xla
 from keras_sat.predictions.inference import inference
 from keras_sat.predictions.labels import is_right
+from keras_sat.predictions.labels import predicted_classes
 
 # Images that leave `value_range` by a larger share of its width are refused:
 # they are probably meant for another range.
@@ -110,3 +112,21 @@ class EvaluatedModel:
             labels: int array `(batch,)`.
         """
         return np.asarray(is_right(labels, self.logits(images)))
+
+    def predictions(self, images, labels):
+        """Returns the classes that are predicted, and the leads of the right.
+
+        Args:
+            images: float32 array `(batch, ...)` in `value_range`.
+            labels: int array `(batch,)`.
+
+        Returns:
+            int32 array `(batch,)`, and float32 array `(batch,)`: the logit of
+            the right class minus the largest other one. It is negative if
+            another class is predicted, and minus infinity if the logits are no
+            numbers.
+        """
+        logits = self.logits(images)
+        predicted = np.asarray(predicted_classes(logits))
+        leads = -np.asarray(losses.margin(labels, logits))
+        return predicted, np.where(np.isnan(leads), -np.inf, leads)

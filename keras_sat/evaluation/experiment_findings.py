@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_sat.attacks import losses
 from keras_sat.checks import endings
 from keras_sat.evaluation import overfitting
+from keras_sat.evaluation.confidence import wins_by_chance
 from keras_sat.evaluation.explanations import explained
 
 # A smaller share of the images may have been broken by chance.
@@ -90,9 +91,7 @@ def sign_test(one, other):
         float in `[0, 1]`, of the exact test on one side.
     """
     wins, losses = int(np.sum(one & ~other)), int(np.sum(other & ~one))
-    count = wins + losses
-    ways = sum(math.comb(count, k) for k in range(wins, count + 1))
-    return ways / 2**count
+    return wins_by_chance(wins, wins + losses)
 
 
 def _changing_predictions(experiments):

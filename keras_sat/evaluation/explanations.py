@@ -1,7 +1,7 @@
 """Explanations of the reasons to doubt a robust accuracy, with advice."""
 
 from keras_sat.evaluation import overfitting
-from keras_sat.evaluation.report import Finding
+from keras_sat.evaluation.finding import Finding
 
 # From the name of each finding to what it means and what to do.
 EXPLANATIONS = {

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_sat.evaluation.reading import Batch
+from keras_sat.evaluation.seen import Seen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -16,13 +17,20 @@ class WorstCase:
         outcomes: int array `(batch,)`; see `RobustnessReport`.
         adversarial: float32 array like the images: the first misclassified
             image found, or the clean one.
-        seconds: float. How long the attacks took. Defaults to `0.0`.
+        seconds: float. How long the attacks took.
+        seen: `Seen`.
     """
 
     batch: Batch
     outcomes: np.ndarray
     adversarial: np.ndarray
-    seconds: float = 0.0
+    seconds: float
+    seen: Seen
+
+    @property
+    def withstood(self):
+        """Which images no attack has broken, bool `(batch,)`."""
+        return self.outcomes == self.seen.num_attacks
 
 
 class OpenBatch:
@@ -40,6 +48,7 @@ class OpenBatch:
         self.num_attacks = num_attacks
         self.outcomes = np.full(count, num_attacks)
         self.adversarial = batch.images.copy()
+        self.seen = Seen(count, num_attacks)
         # How many attacks each image has passed, and how many of those are in
         # the journal for the whole batch.
         self.passed = np.zeros(count, int)
@@ -50,6 +59,11 @@ class OpenBatch:
     def is_done(self):
         """Which images no attack will change, bool `(batch,)`."""
         return (self.outcomes < self.passed) | (self.passed >= self.num_attacks)
+
+    @property
+    def is_broken(self):
+        """Which images an attack has broken, bool `(batch,)`."""
+        return (0 <= self.outcomes) & (self.outcomes < self.passed)
 
     @property
     def is_finished(self):
@@ -72,6 +86,7 @@ class OpenBatch:
         self.outcomes[:] = known["outcomes"]
         self.seconds = known["seconds"]
         self.passed[:] = self.noted = i + 1
+        self.seen.remember(i, known)
 
     def saved(self, with_images):
         """Returns arrays from which `resume` goes on.
@@ -87,6 +102,8 @@ class OpenBatch:
             "noted": np.array(self.noted),
             "seconds": np.array(self.seconds),
             "adversarial": adversarial,
+            "predictions": self.seen.predictions,
+            "leads": self.seen.leads,
         }
         # They will be written by another thread, while these change.
         return {name: np.array(array) for name, array in arrays.items()}
@@ -109,14 +126,28 @@ class OpenBatch:
         self.seconds = float(saved["seconds"])
         if saved["adversarial"].size:
             self.adversarial[:] = saved["adversarial"]
+        # Those of an older version are not there.
+        if "predictions" in saved:
+            self.seen.predictions[:] = saved["predictions"]
+            self.seen.leads[:] = saved["leads"]
         return True
 
-    def outcomes_after(self, i):
-        """Returns the outcomes as they were after the attack of an index."""
-        return np.where(self.outcomes > i, self.num_attacks, self.outcomes)
+    def result_after(self, i):
+        """Returns what `remember` takes of an attack.
+
+        Args:
+            i: int. The index of the attack, which all images have passed.
+        """
+        outcomes = np.where(self.outcomes > i, self.num_attacks, self.outcomes)
+        result = {"outcomes": outcomes.tolist(), "seconds": self.seconds}
+        return result | self.seen.of(i)
 
     def worst_case(self):
         """Returns the `WorstCase`, once the batch is finished."""
         return WorstCase(
-            self.batch, self.outcomes, self.adversarial, self.seconds
+            self.batch,
+            self.outcomes,
+            self.adversarial,
+            self.seconds,
+            self.seen,
         )

@@ -1,47 +1,20 @@
 """The report of an evaluation of robustness."""
 
 import dataclasses
-import io
-import json
 import math
-import os
-import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
 from keras_sat import checks
-from keras_sat import files
+from keras_sat.evaluation import report_files
 from keras_sat.evaluation import report_notebook
+from keras_sat.evaluation import report_page
 from keras_sat.evaluation import report_text
 from keras_sat.evaluation.confidence import wilson_interval
+from keras_sat.evaluation.finding import Finding as Finding
 
 # The outcome of an image that is classified wrong without an attack.
 MISCLASSIFIED = -1
-# The format of the files. Raise the number when `load` can no longer read
-# older ones.
-FORMAT = "keras_sat robustness report 1"
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """A reason to doubt a robust accuracy, with an explanation and advice.
-
-    Args:
-        name: str. A short name, for programs.
-        found: str. What was observed, with numbers.
-        meaning: str. Why this puts the robust accuracy in doubt.
-        remedy: str. What to do.
-    """
-
-    name: str
-    found: str
-    meaning: str
-    remedy: str
-
-    def __str__(self):
-        return f"{self.name}: {self.found} {self.meaning} {self.remedy}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,9 +45,26 @@ class RobustnessReport:
         seconds: float. How long the attacks took.
         examples: dict of arrays, or `None`. A few images before and after, as
             arguments of `plots.perturbation_grid`.
+        clean_predictions: int array `(images,)`, or `None`. The classes that
+            are predicted without attacks.
+        adversarial_predictions: int array `(images,)`, or `None`. The classes
+            that are predicted for the first misclassified images that attacks
+            found, or without attacks where they found none.
+        class_names: sequence of str, or `None`. The name of each class.
+        fingerprint: str, or `None`. A hash of the images in their order, as
+            uint8; see `compare`.
+        extremes: dict of arrays, or `None`. The worst images and then the
+            luckiest ones: `images` and `adversarial`, uint8 `(count, height,
+            width, channels)`; for each image its number `rows` in the dataset,
+            `labels`, `clean_predictions`, `adversarial_predictions` and `leads`
+            (float, the logit of the right class minus the largest other one) on
+            the adversarial image, `attacks` (its index in `attacks`, -1 for
+            none) and whether it `withstood` all of them.
+
+    What is `None` by default is so in reports of 0.1.0 as well.
 
     Raises:
-        ValueError: If `labels` and `outcomes` do not fit together.
+        ValueError: If `labels`, `outcomes` and predictions do not fit together.
     """
 
     labels: np.ndarray
@@ -89,17 +79,31 @@ class RobustnessReport:
     curves: dict = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     examples: dict | None = None
+    clean_predictions: np.ndarray | None = None
+    adversarial_predictions: np.ndarray | None = None
+    class_names: tuple | None = None
+    fingerprint: str | None = None
+    extremes: dict | None = None
 
     def __post_init__(self):
-        for name in ("labels", "outcomes"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name)))
-        object.__setattr__(self, "attacks", tuple(self.attacks))
-        object.__setattr__(self, "warnings", tuple(self.warnings))
+        predictions = ("clean_predictions", "adversarial_predictions")
+        self._convert(np.asarray, "labels", "outcomes", *predictions)
+        self._convert(tuple, "attacks", "warnings", "class_names")
         last = len(self.attacks)
         _check_ids("labels", self.labels, self.outcomes.size, 0, math.inf)
         _check_ids(
             "outcomes", self.outcomes, self.labels.size, MISCLASSIFIED, last
         )
+        for name in predictions:
+            if getattr(self, name) is not None:
+                values, size = getattr(self, name), self.labels.size
+                _check_ids(name, values, size, 0, math.inf)
+
+    def _convert(self, kind, *names):
+        """Turns what fields were given into what they hold, but not `None`."""
+        for name in names:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, kind(getattr(self, name)))
 
     @property
     def num_images(self):
@@ -143,10 +147,37 @@ class RobustnessReport:
             }
         return table
 
+    @property
+    def confusion(self):
+        """How often each class is taken for each under attack.
+
+        An int array `(classes, classes)` with the right classes in rows and, in
+        columns, the classes of `adversarial_predictions`; `None` if these are
+        not known.
+        """
+        if self.adversarial_predictions is None:
+            return None
+        pairs = self.labels, self.adversarial_predictions
+        names = len(self.class_names or ())
+        size = max(names, *(1 + int(ids.max()) for ids in pairs))
+        table = np.zeros((size, size), int)
+        np.add.at(table, pairs, 1)
+        return table
+
+    def class_name(self, label):
+        """Returns the name of a class; its number if it has none.
+
+        Args:
+            label: int.
+        """
+        if self.class_names is not None and label < len(self.class_names):
+            return self.class_names[label]
+        return str(label)
+
     def __eq__(self, other):
         if not isinstance(other, RobustnessReport):
             return NotImplemented
-        return self._content() == other._content()
+        return report_files.content(self) == report_files.content(other)
 
     def __str__(self):
         return report_text.text(self)
@@ -158,6 +189,38 @@ class RobustnessReport:
     def _repr_markdown_(self):
         """Returns what notebooks show where they take no HTML."""
         return report_notebook.as_markdown(self)
+
+    def plot(self, path=None):
+        """Draws the accuracy after each attack, and the curves if there are.
+
+        Args:
+            path: str or path-like. Where to save the picture, if given.
+
+        Returns:
+            `matplotlib.figure.Figure`.
+
+        Raises:
+            ImportError: If matplotlib is missing.
+        """
+        return report_text.overview(self, path)
+
+    def save_html(self, path):
+        """Writes a page for browsers: one file, which loads nothing else.
+
+        It has the accuracies with their intervals, the warnings with advice,
+        the curves, the worst and the luckiest images, the classes and what they
+        are taken for under attack, and the settings.
+
+        Args:
+            path: str or path-like. The file is replaced if it exists; its
+                folder is created if it is missing.
+
+        Raises:
+            OSError: If the disk is full. A file that was there before stays.
+            TypeError: If `path` is no path.
+            ValueError: If it cannot be written.
+        """
+        report_files.write_page("path", path, report_page.page(self))
 
     def save(self, directory):
         """Writes `report.json`, `report.md`, examples and pictures.
@@ -174,31 +237,11 @@ class RobustnessReport:
             OSError: If the disk is full.
             ValueError: If the directory cannot be written.
         """
-        folder = pathlib.Path(directory)
-        files.folder_to_write("directory", folder)
-        content = self._content() | {"seconds": self.seconds}
-        name = content["examples"]
-        if name:
-            files.write(folder / name, lambda f: f.write(self._packed()))
-        # The name of the examples, which stands in `report.json`, has their
-        # checksum: until that file is replaced, the old report is complete.
-        text = json.dumps(content, indent=1, default=_plain)
-        files.write_text(folder / "report.json", text)
-        pictures = report_text.pictures(self)
-        text = report_text.markdown(self, pictures)
-        files.write_text(folder / "report.md", text)
-        # Files of an older report would seem to belong to this one.
-        for path in folder.glob("examples_*.npz"):
-            if path.name != name:
-                path.unlink()
-        for name in report_text.PICTURES:
-            (folder / name).unlink(missing_ok=True)
-        for name, draw in pictures.items():
-            files.write(folder / name, draw().savefig)
+        report_files.save(self, directory)
 
     @classmethod
     def load(cls, directory):
-        """Reads a report that `save` wrote.
+        """Reads a report that `save` wrote, in this version or an earlier one.
 
         Args:
             directory: str or path-like. The folder, or the `report.json` in it.
@@ -209,83 +252,7 @@ class RobustnessReport:
         Raises:
             ValueError: If the directory holds no report, or a damaged one.
         """
-        folder = pathlib.Path(directory)
-        if folder.name == "report.json" and not folder.is_dir():
-            folder = folder.parent
-        try:
-            text = (folder / "report.json").read_text("utf-8")
-            return cls._parsed(json.loads(text), folder)
-        except FileNotFoundError as error:
-            problem = f"no file {os.path.basename(error.filename)}"
-        except NotADirectoryError:
-            problem = "a file"
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            problem = f"{type(error).__name__}: {error}"
-        except (EOFError, zipfile.BadZipFile) as error:
-            problem = f"damaged examples: {error}"
-        return checks.refuse(
-            "directory",
-            "hold a report as `RobustnessReport.save` writes it",
-            checks.Described(f"{os.fspath(directory)!r} ({problem})"),
-        )
-
-    @classmethod
-    def _parsed(cls, content, folder):
-        """Returns the report that the content of `report.json` describes."""
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ValueError("report.json is of another format")
-        names = [field.name for field in dataclasses.fields(cls)]
-        content = {name: content[name] for name in names}
-        content["warnings"] = [Finding(**w) for w in content["warnings"]]
-        content["curves"] = {
-            kind: {float(x): y for x, y in curve.items()}
-            for kind, curve in content["curves"].items()
-        }
-        if content["examples"]:
-            packed = (folder / content["examples"]).read_bytes()
-            # NumPy leaves a damaged file open, if it is given a path.
-            with np.load(io.BytesIO(packed)) as arrays:
-                content["examples"] = dict(arrays)
-        return cls(**content)
-
-    def _content(self):
-        """Returns all but the seconds, in the form that JSON gives back."""
-        content = {
-            "format": FORMAT,
-            "num_images": self.num_images,
-            "clean_accuracy": self.clean_accuracy,
-            "accuracy_after": self.accuracy_after,
-            "robust_accuracy": self.robust_accuracy,
-            "interval": self.interval,
-            "per_class": self.per_class,
-            "epsilon": self.epsilon,
-            "norm": self.norm,
-            "attacks": self.attacks,
-            "settings": self.settings,
-            "seed": self.seed,
-            "versions": self.versions,
-            "warnings": [dataclasses.asdict(w) for w in self.warnings],
-            "curves": {
-                kind: {str(float(x)): y for x, y in curve.items()}
-                for kind, curve in self.curves.items()
-            },
-            "examples": None,
-            "labels": self.labels,
-            "outcomes": self.outcomes,
-        }
-        if self.examples is not None:
-            checksum = zlib.crc32(self._packed())
-            content["examples"] = f"examples_{checksum:08x}.npz"
-        return json.loads(json.dumps(content, default=_plain))
-
-    def _packed(self):
-        """Returns the content of the `.npz` file with the examples, bytes.
-
-        Equal examples give equal bytes, so that their checksum identifies them.
-        """
-        file = io.BytesIO()
-        np.savez(file, **self.examples)
-        return file.getvalue()
+        return report_files.load(cls, directory)
 
 
 def _check_ids(name, values, size, low, high):
@@ -309,10 +276,3 @@ def _check_ids(name, values, size, low, high):
             f"lie in [{low}, {high}]",
             checks.Described(f"values from {values.min()} to {values.max()}"),
         )
-
-
-def _plain(value):
-    """Returns what JSON holds for an array, or for a function in a setting."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return getattr(value, "__qualname__", None) or str(value)

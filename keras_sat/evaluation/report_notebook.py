@@ -5,13 +5,11 @@ taken for markup. Nothing is loaded from elsewhere.
 """
 
 import html
-import re
 
+from keras_sat.evaluation import markup
 from keras_sat.evaluation import report_text
 
 HEAD = ("", "accuracy", "change, or interval")
-# What Markdown, or the HTML inside of it, may take for markup.
-MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$])")
 
 
 def as_html(report):
@@ -23,24 +21,25 @@ def as_html(report):
     Returns:
         str of HTML, without scripts and without links.
     """
+    title = markup.element("strong", report_text.title(report), raw=False)
     lines = [
         "<div>",
-        _element("p", _element("strong", report_text.title(report), raw=False)),
+        markup.element("p", title),
         "<table>",
-        _row("th", HEAD),
-        *(_row("td", cells) for cells in report_text.rows(report)),
+        markup.row("th", HEAD),
+        *(markup.row("td", cells) for cells in report_text.rows(report)),
         "</table>",
     ]
     if report_text.seen(report):
-        lines.append(_element("p", report_text.seen(report), raw=False))
+        lines.append(markup.element("p", report_text.seen(report), raw=False))
     if report.warnings:
         findings = map(_finding_in_html, report.warnings)
         lines += ["<ul>", *findings, "</ul>"]
     else:
         remark = report_text.without_warnings(report)
-        lines.append(_element("p", remark, raw=False))
-    details = _element("small", report_text.details(report), raw=False)
-    return "\n".join([*lines, _element("p", details), "</div>"])
+        lines.append(markup.element("p", remark, raw=False))
+    details = markup.element("small", report_text.details(report), raw=False)
+    return "\n".join([*lines, markup.element("p", details), "</div>"])
 
 
 def as_markdown(report):
@@ -53,49 +52,28 @@ def as_markdown(report):
         str.
     """
     rows = [HEAD, ("---", "---:", "---"), *report_text.rows(report)]
-    lines = [f"**{_escaped(report_text.title(report))}**", ""]
+    lines = [f"**{markup.in_markdown(report_text.title(report))}**", ""]
     for number, cells in enumerate(rows):
         # The line below the head is markup.
-        cells = cells if number == 1 else map(_escaped, cells)
+        cells = cells if number == 1 else map(markup.in_markdown, cells)
         lines.append(f"| {' | '.join(cells)} |")
     if report_text.seen(report):
-        lines += ["", _escaped(report_text.seen(report))]
+        lines += ["", markup.in_markdown(report_text.seen(report))]
     lines.append("")
     for finding in report.warnings:
         sentences = (finding.found, finding.meaning, finding.remedy)
-        text = " ".join(map(_escaped, sentences))
-        lines.append(f"- **{_escaped(finding.name)}**: {text}")
+        text = " ".join(map(markup.in_markdown, sentences))
+        lines.append(f"- **{markup.in_markdown(finding.name)}**: {text}")
     if not report.warnings:
-        lines.append(_escaped(report_text.without_warnings(report)))
-    return "\n".join([*lines, "", _escaped(report_text.details(report)), ""])
+        lines.append(markup.in_markdown(report_text.without_warnings(report)))
+    return "\n".join(
+        [*lines, "", markup.in_markdown(report_text.details(report)), ""]
+    )
 
 
 def _finding_in_html(finding):
     """Returns an item of a list: what was found, its meaning, and advice."""
-    name = _element("strong", finding.name, raw=False)
-    advice = _element("em", finding.remedy, raw=False)
+    name = markup.element("strong", finding.name, raw=False)
+    advice = markup.element("em", finding.remedy, raw=False)
     found, meaning = html.escape(finding.found), html.escape(finding.meaning)
-    return _element("li", f"{name}: {found} {meaning} {advice}")
-
-
-def _row(element, cells):
-    """Returns a row of a table."""
-    cells = (_element(element, cell, raw=False) for cell in cells)
-    return _element("tr", "".join(cells))
-
-
-def _element(name, content, raw=True):
-    """Returns an element of HTML, around HTML or around text.
-
-    Args:
-        name: str. The name of the element.
-        content: str. What is in it.
-        raw: bool. Whether that is HTML already. Defaults to `True`.
-    """
-    content = content if raw else html.escape(content)
-    return f"<{name}>{content}</{name}>"
-
-
-def _escaped(text):
-    """Returns a text in one line, without meaning to Markdown."""
-    return MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return markup.element("li", f"{name}: {found} {meaning} {advice}")

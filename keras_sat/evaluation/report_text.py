@@ -1,6 +1,8 @@
 """Reports of robustness as text and as pictures."""
 
 from keras_sat import plots
+from keras_sat.evaluation import markup
+from keras_sat.evaluation.confidence import wilson_interval
 
 PICTURES = ("accuracy_by_epsilon.png", "accuracy_by_steps.png", "examples.png")
 # The name in the settings of what the images show of their pictures.
@@ -37,10 +39,16 @@ def title(report):
     Args:
         report: `RobustnessReport`.
     """
-    return (
-        f"Robustness of {report.num_images} images in the {report.norm} ball "
-        f"of epsilon {_fraction(report.epsilon)}"
-    )
+    return f"Robustness of {report.num_images} images in the {ball(report)}"
+
+
+def ball(report):
+    """Returns the norm and the radius of the attacks as text.
+
+    Args:
+        report: `RobustnessReport`.
+    """
+    return f"{report.norm} ball of epsilon {fraction(report.epsilon)}"
 
 
 def rows(report):
@@ -114,7 +122,8 @@ def markdown(report, pictures):
     lines += ["|---|---|---|---|"]
     for label, row in report.per_class.items():
         lines.append(
-            f"| {label} | {row['images']} "
+            f"| {markup.in_markdown(report.class_name(label))} "
+            f"| {row['images']} "
             f"| {100 * row['clean_accuracy']:.2f} % "
             f"| {100 * row['robust_accuracy']:.2f} % |"
         )
@@ -149,8 +158,34 @@ def pictures(report):
     return found
 
 
-def _fraction(epsilon):
-    """Returns `epsilon` as text, with its grey levels if they are whole."""
+def overview(report, path=None):
+    """Draws the accuracies and the curves of a report.
+
+    Args:
+        report: `RobustnessReport`.
+        path: str or path-like. Where to save the picture, if given.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
+    shares = {"clean": report.clean_accuracy, **report.accuracy_after}
+    intervals = {
+        name: wilson_interval(share, report.num_images)
+        for name, share in shares.items()
+    }
+    return plots.evaluation(
+        {name: (share, *intervals[name]) for name, share in shares.items()},
+        report.curves,
+        path,
+    )
+
+
+def fraction(epsilon):
+    """Returns `epsilon` as text, with its grey levels if they are whole.
+
+    Args:
+        epsilon: float >= 0.
+    """
     levels = 255 * epsilon
     if epsilon and abs(levels - round(levels)) < 1e-6:
         return f"{epsilon:.5f} ({round(levels)}/255)"

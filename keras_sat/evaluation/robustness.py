@@ -13,14 +13,15 @@ from keras_sat.distribution import several_workers
 from keras_sat.evaluation import journal_header
 from keras_sat.evaluation.adversarial_files import AdversarialFiles
 from keras_sat.evaluation.attack_labels import distinct_labels
-from keras_sat.evaluation.diagnostics import DIAGNOSED
 from keras_sat.evaluation.diagnostics import diagnosed
 from keras_sat.evaluation.evaluated_model import EvaluatedModel
+from keras_sat.evaluation.extremes import shown
 from keras_sat.evaluation.journal import Journal
 from keras_sat.evaluation.progress import Progress
 from keras_sat.evaluation.reading import read
 from keras_sat.evaluation.report import RobustnessReport
 from keras_sat.evaluation.report_text import VIEW
+from keras_sat.evaluation.results import collect
 from keras_sat.evaluation.snapshots import Snapshots
 from keras_sat.evaluation.two_arrays import takes_two_arrays
 from keras_sat.evaluation.worst_case import WorstCaseSearch
@@ -45,6 +46,7 @@ def evaluate_robustness(
     diagnose=True,
     jit_compile="auto",
     batch_size=BATCH_SIZE,
+    class_names=None,
     verbose=1,
 ):
     """Measures how robust a classifier is, and looks for reasons to doubt it.
@@ -87,11 +89,14 @@ def evaluate_robustness(
             must hold no such files of another evaluation. Defaults to `None`:
             nothing is kept.
         diagnose: bool. Whether to look, by experiments on the first 64 images,
-            for signs that the robust accuracy is wrong. Defaults to `True`.
+            for signs that the robust accuracy is wrong, and to attack a few
+            images once more, to show them. Defaults to `True`.
         jit_compile: bool or `"auto"`. Whether to use XLA; `"auto"` uses it
             where there is an accelerator. Defaults to `"auto"`.
         batch_size: int >= 1. Images in each batch, if `dataset` is a pair of
             arrays. Defaults to `128`.
+        class_names: sequence of str, a different one for each class. Defaults
+            to `dataset.class_names`, if there are any.
         verbose: int. 0 for no progress bar. Defaults to `1`.
 
     Returns:
@@ -126,6 +131,7 @@ def evaluate_robustness(
         data = read(dataset, batch_size, evaluated)
         attacks = request.named(data.num_classes)
         tried = request.tried(data.num_classes)
+        names = _class_names(class_names, dataset, data.num_classes)
         header = journal_header.header(
             evaluated, data, attacks, request.epsilon, seed, adversarial_dir
         )
@@ -141,35 +147,13 @@ def evaluate_robustness(
             cases = search.worst_cases(
                 data.batches, progress.update, kept.is_complete
             )
-            results = _collect(cases, kept)
+            results = collect(cases, kept, evaluated.value_range)
         report = _report(results, request, attacks, tried, seed)
         report = _naming_the_view(report, dataset)
+        report = dataclasses.replace(report, class_names=names)
         if diagnose:
-            sample = results.sample, results.excess
-            report = diagnosed(report, evaluated, tried, *sample, progress.say)
+            report = _with_experiments(report, results, search, progress.say)
     return report
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Results:
-    """The results of all batches, in the order of the dataset.
-
-    Images are only kept of the first batches, so that memory does not grow with
-    the dataset.
-
-    Args:
-        labels: int32 array `(images,)`. The right classes.
-        outcomes: int array `(images,)`; see `WorstCase`.
-        excess: float array `(images,)`; see `Batch`.
-        seconds: float. How long the attacks took.
-        sample: list of `Batch`. Those that the diagnostics use.
-    """
-
-    labels: np.ndarray
-    outcomes: np.ndarray
-    excess: np.ndarray
-    seconds: float
-    sample: list
 
 
 def _check_writer(name, path, strategy):
@@ -211,24 +195,41 @@ def _files(state_path, adversarial_dir, header):
         yield (journal, snapshots), kept
 
 
-def _collect(cases, kept):
-    """Returns the `_Results` of all batches, and writes their files.
+def _with_experiments(report, results, search, say):
+    """Returns a report with what experiments after the evaluation show.
 
     Args:
-        cases: iterator of `WorstCase`.
-        kept: `AdversarialFiles`.
+        report: `RobustnessReport`.
+        results: `Results`.
+        search: `WorstCaseSearch` that is over.
+        say: function that shows a line of text.
     """
-    labels, outcomes, excess, sample, seconds = [], [], [], [], 0.0
-    for case in cases:
-        kept.write(case)
-        if sum(map(len, labels)) < DIAGNOSED:
-            sample.append(case.batch)
-        labels.append(case.batch.labels)
-        outcomes.append(case.outcomes)
-        excess.append(case.batch.excess)
-        seconds += case.seconds
-    arrays = map(np.concatenate, (labels, outcomes, excess))
-    return _Results(*arrays, seconds=seconds, sample=sample)
+    report = diagnosed(
+        report,
+        search.evaluated,
+        search.attacks,
+        results.sample,
+        results.excess,
+        say,
+    )
+    say("attacking a few images again, to show them")
+    extremes = shown(results.chosen, search)
+    return dataclasses.replace(report, extremes=extremes)
+
+
+def _class_names(class_names, dataset, num_classes):
+    """Returns the names of the classes, a list of str, or `None`.
+
+    Args:
+        class_names, dataset: see `evaluate_robustness`.
+        num_classes: int. How many classes the model tells apart.
+    """
+    if class_names is not None:
+        return checks.class_names(class_names, num_classes)
+    names = getattr(dataset, "class_names", None)
+    # What others have under this name may be anything.
+    is_list = isinstance(names, list | tuple)
+    return names if is_list and all(isinstance(n, str) for n in names) else None
 
 
 def _naming_the_view(report, dataset):
@@ -250,7 +251,7 @@ def _report(results, request, attacks, tried, seed):
     """Returns the report of an evaluation, not diagnosed yet.
 
     Args:
-        results: `_Results`.
+        results: `Results`.
         request: `RequestedAttacks`.
         attacks: sequence of the `Attack`s that the report names.
         tried: sequence of those of them that were made.
@@ -272,4 +273,7 @@ def _report(results, request, attacks, tried, seed):
         ),
         versions=versions(),
         seconds=results.seconds,
+        clean_predictions=results.clean_predictions,
+        adversarial_predictions=results.adversarial_predictions,
+        fingerprint=results.fingerprint,
     )

@@ -127,6 +127,28 @@ class WorstCaseSearch:
             self._snapshots.save(self._snapshot())
         on_piece(self.status())
 
+    def attack_again(self, i, images, labels, rows):
+        """Returns what an attack finds for images, once the search is over.
+
+        Args:
+            i: int. The index of the attack.
+            images: float32 array `(count, ...)` in the range of the model.
+            labels: int32 array `(count,)`.
+            rows: int32 array `(count,)`. Their numbers in the dataset, on which
+                random numbers depend.
+
+        Returns:
+            float32 array like `images`.
+        """
+        stage, found = self._stages[i], images.copy()
+        places = {row: place for place, row in enumerate(rows.tolist())}
+        stage.add(images, labels, rows)
+        while len(stage):
+            with self.evaluated.strategy.scope():
+                done, adversarial = stage.work()
+            found[[places[row] for row in done.tolist()]] = adversarial
+        return np.asarray(self.attacks[i].project(found, images))
+
     def status(self):
         """Returns the `Status` of the search."""
         return Status(
@@ -186,9 +208,7 @@ class WorstCaseSearch:
             entered.remember(i, known)
         self._keeps_images |= not may_remember
         waiting = self._resumed(entered)
-        outcomes = entered.outcomes
-        remembered = (0 <= outcomes) & (outcomes < entered.passed)
-        self._broken += int(remembered.sum())
+        self._broken += int(entered.is_broken.sum())
         self._note(entered)
         self._move_on(entered, waiting)
 
@@ -244,16 +264,19 @@ class WorstCaseSearch:
                 checks.Described(f"other images in batch {batch.index}"),
                 "Do not shuffle, or delete the file at `state_path`.",
             )
+        if not (known and entered.seen.remember(CLEAN, known)):
+            seen = self.evaluated.predictions(batch.images, batch.labels)
+            entered.seen.note(CLEAN, slice(None), *seen)
         if known:
             entered.outcomes[:] = known["outcomes"]
-            self._right += int((entered.outcomes != MISCLASSIFIED).sum())
-            return
-        right = self.evaluated.is_right(batch.images, batch.labels)
-        entered.outcomes[~right] = MISCLASSIFIED
-        self._right += int(right.sum())
-        outcomes = entered.outcomes.tolist()
-        value = {"checksum": batch.checksum, "outcomes": outcomes}
-        self.journal.add(batch.index, CLEAN, value=value)
+        else:
+            wrong = entered.seen.predictions[0] != batch.labels
+            entered.outcomes[wrong] = MISCLASSIFIED
+            outcomes = entered.outcomes.tolist()
+            value = {"checksum": batch.checksum, "outcomes": outcomes}
+            value |= entered.seen.of(CLEAN)
+            self.journal.add(batch.index, CLEAN, value=value)
+        self._right += int((entered.outcomes != MISCLASSIFIED).sum())
 
     def _work(self, i):
         """Makes a piece of the attack of a stage, and moves images on."""
@@ -278,7 +301,9 @@ class WorstCaseSearch:
         # The attack is not trusted: what it returns is projected onto the ball
         # and the range, and classified anew.
         adversarial = np.asarray(self.attacks[i].project(adversarial, images))
-        broken = ~self.evaluated.is_right(adversarial, labels)
+        predictions, leads = self.evaluated.predictions(adversarial, labels)
+        entered.seen.note(i, indices, predictions, leads)
+        broken = predictions != labels
         self._broken += int(broken.sum())
         entered.outcomes[indices[broken]] = i
         entered.adversarial[indices[broken]] = adversarial[broken]
@@ -288,8 +313,7 @@ class WorstCaseSearch:
         """Writes into the journal which attacks a batch has passed."""
         while entered.noted < entered.attacks_passed:
             i = entered.noted
-            outcomes = entered.outcomes_after(i).tolist()
-            value = {"outcomes": outcomes, "seconds": entered.seconds}
+            value = entered.result_after(i)
             self.journal.add(entered.batch.index, i, value=value)
             entered.noted += 1
 

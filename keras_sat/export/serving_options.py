@@ -1,7 +1,5 @@
 """Checks and defaults of the options of a served classifier."""
 
-import collections
-
 from keras_sat import checks
 
 TOP_K = 5
@@ -49,28 +47,7 @@ def checked_names(class_names, num_classes):
     """
     if class_names is None:
         return [str(number) for number in range(num_classes)]
-    kind = "be a sequence of str"
-    if isinstance(class_names, str) or not hasattr(class_names, "__iter__"):
-        checks.refuse("class_names", kind, class_names, error=TypeError)
-    given, class_names = class_names, list(class_names)
-    if not all(isinstance(name, str) for name in class_names):
-        checks.refuse("class_names", kind, given, error=TypeError)
-    if len(class_names) != num_classes:
-        checks.refuse(
-            "class_names",
-            f"have one entry for each of the {num_classes} classes",
-            checks.Described(f"{len(class_names)} names"),
-        )
-    counts = collections.Counter(class_names)
-    repeated = [name for name, count in counts.items() if count > 1]
-    if repeated:
-        checks.refuse(
-            "class_names",
-            "differ from each other",
-            checks.Described(f"these more than once: {repeated[:10]}"),
-            "Add what tells the classes apart, such as their numbers.",
-        )
-    return class_names
+    return checks.class_names(class_names, num_classes)
 
 
 def checked_top_k(top_k, num_classes):

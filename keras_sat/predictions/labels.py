@@ -63,6 +63,18 @@ def class_ids(labels):
     return tf.argmax(labels, axis=-1, output_type=tf.int32)
 
 
+def predicted_classes(logits):
+    """Returns the class ids that logits predict.
+
+    Args:
+        logits: float tensor `(batch, num_classes)`.
+
+    Returns:
+        int32 tensor `(batch,)`.
+    """
+    return tf.argmax(logits, axis=-1, output_type=tf.int32)
+
+
 def is_right(labels, logits):
     """Returns which predictions match their labels.
 
@@ -73,5 +85,4 @@ def is_right(labels, logits):
     Returns:
         bool tensor `(batch,)`.
     """
-    predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    return predicted == class_ids(labels)
+    return predicted_classes(logits) == class_ids(labels)

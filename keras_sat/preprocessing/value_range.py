@@ -1,5 +1,6 @@
-"""Scaling of uint8 images to floats: the only place that does it."""
+"""Scaling of uint8 images to floats, and back: the only place that does it."""
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -21,3 +22,20 @@ def to_float(images, value_range):
     # In bfloat16, neighbouring numbers near 0.9 are 1/255 apart, so that small
     # perturbations would vanish.
     return tf.cast(images, tf.float32)
+
+
+def to_grey_levels(images, value_range):
+    """Returns images as uint8, rounded to the nearest levels.
+
+    Args:
+        images: float array in `value_range`.
+        value_range: pair of floats. The values of black and of white.
+
+    Returns:
+        uint8 array of the same shape.
+    """
+    low, high = value_range
+    levels = np.subtract(images, low, dtype="float32")
+    # In place: these are all images of an evaluation.
+    levels *= 255 / (high - low)
+    return np.rint(levels, out=levels).astype("uint8")

@@ -175,6 +175,7 @@ def _report(model, dataset, count, epsilon, directory):
     images = dataset.unbatch().take(count).batch(min(count, 128))
     # TensorFlow loses attributes.
     images.view = getattr(dataset, "view", None)
+    images.class_names = getattr(dataset, "class_names", None)
     return evaluate_robustness(
         model,
         images,

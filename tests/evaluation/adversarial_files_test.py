@@ -9,6 +9,7 @@ import pytest
 from keras_sat.evaluation.adversarial_files import AdversarialFiles
 from keras_sat.evaluation.open_batch import WorstCase
 from keras_sat.evaluation.reading import Batch
+from keras_sat.evaluation.seen import Seen
 from tests.attacks import problems
 from tests.evaluation.short_evaluations import EPSILON
 from tests.evaluation.short_evaluations import QUICK
@@ -16,6 +17,11 @@ from tests.evaluation.short_evaluations import ResumedTestCase
 from tests.evaluation.short_evaluations import evaluate
 
 pytestmark = pytest.mark.numeric
+
+
+def case(batch, outcomes, adversarial):
+    """Returns the `WorstCase` of two images and two attacks."""
+    return WorstCase(batch, outcomes, adversarial, 0.0, Seen(2, 2))
 
 
 class AdversarialFilesTest(ResumedTestCase):
@@ -69,7 +75,7 @@ class AdversarialFilesTest(ResumedTestCase):
         batch = Batch(0, *(np.zeros((2, 1), "float32"),) * 3)
         kept = AdversarialFiles(None, is_new=True)
         self.assertTrue(kept.is_complete(batch))
-        kept.write(WorstCase(batch, batch.labels, batch.images))
+        kept.write(case(batch, batch.labels, batch.images))
 
     def test_a_file_has_what_became_of_a_batch(self):
         folder = self.get_temp_dir()
@@ -80,10 +86,10 @@ class AdversarialFilesTest(ResumedTestCase):
         images = np.random.default_rng(0).random((2, 3)).astype("float32")
         batch = Batch(3, images, np.array([1, 0]), np.zeros(2))
         self.assertFalse(kept.is_complete(batch))
-        kept.write(WorstCase(batch, np.array([-1, 2]), 1 - images))
+        kept.write(case(batch, np.array([-1, 2]), 1 - images))
         self.assertTrue(kept.is_complete(batch))
         # A file that is there stays as it is.
-        kept.write(WorstCase(batch, np.array([0, 0]), images))
+        kept.write(case(batch, np.array([0, 0]), images))
         with np.load(kept.path(batch)) as arrays:
             self.assertAllEqual(arrays["images"], images)
             self.assertAllEqual(arrays["adversarial"], 1 - images)

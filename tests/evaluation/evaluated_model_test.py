@@ -59,3 +59,24 @@ class EvaluatedModelTest(TestCase):
         wrong = np.where(np.arange(32) < 5, (labels + 1) % 5, labels)
         right = evaluated.is_right(images, wrong)
         self.assertAllEqual(right, np.arange(32) >= 5)
+
+    def test_predictions_come_with_the_leads_of_the_right_classes(self):
+        problem = problems.Linear(5)
+        labels = problem.labels.copy()
+        labels[:7] = (labels[:7] + 1) % 5
+        evaluated = EvaluatedModel(problem.model)
+        predicted, leads = evaluated.predictions(problem.images, labels)
+        self.assertAllEqual(predicted, problem.labels)
+        rows = np.arange(40)
+        right = problem.logits[rows, labels]
+        others = problem.logits.copy()
+        others[rows, labels] = -np.inf
+        self.assertAllClose(leads, right - others.max(1), atol=1e-5)
+        self.assertAllEqual(leads < 0, rows < 7)
+
+    def test_no_numbers_have_the_smallest_lead_of_all(self):
+        logits = [[1.0, 2.0], [np.nan, 0.0], [np.inf, np.inf], [3.0, -np.inf]]
+        evaluated = EvaluatedModel(lambda images: 0 * images + logits)
+        images = np.zeros((4, 2), "float32")
+        _, leads = evaluated.predictions(images, np.array([1, 1, 0, 0]))
+        self.assertAllEqual(leads, [1.0, -np.inf, -np.inf, np.inf])

@@ -1,39 +1,14 @@
 """Reports as notebooks show them."""
 
-import html.parser
 import re
 
 from keras_sat.evaluation import report_text
 from keras_sat.evaluation.report import Finding
+from tests.evaluation.pages import Page
 from tests.evaluation.sample_reports import report
 from tests.test_case import TestCase
 
 HOSTILE = "<script>a|b</script> `x` *y* [z](http://q) & \\ $"
-
-
-class Page(html.parser.HTMLParser):
-    """Reads a page: its elements, and the texts of cells and of items."""
-
-    def __init__(self, source):
-        super().__init__()
-        self.names, self.attributes, self.open, self.texts = [], [], [], {}
-        self.feed(source)
-        self.close()
-
-    def handle_starttag(self, name, attributes):
-        self.names.append(name)
-        self.attributes += attributes
-        self.open.append(name)
-        self.texts.setdefault(name, []).append("")
-
-    def handle_endtag(self, name):
-        # Each element ends before the one around it.
-        if self.open.pop() != name:
-            raise ValueError(name)
-
-    def handle_data(self, text):
-        for name in self.open:
-            self.texts[name][-1] += text
 
 
 def hostile():

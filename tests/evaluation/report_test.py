@@ -15,6 +15,8 @@ from keras_sat.evaluation.report import RobustnessReport
 from tests.evaluation.sample_reports import LABELS
 from tests.evaluation.sample_reports import OUTCOMES
 from tests.evaluation.sample_reports import examples
+from tests.evaluation.sample_reports import extremes
+from tests.evaluation.sample_reports import full_report
 from tests.evaluation.sample_reports import report
 from tests.test_case import TestCase
 
@@ -51,12 +53,36 @@ class NumbersTest(TestCase):
         ({"labels": LABELS - 1}, r"`labels` must lie in \[0.*from -1"),
         ({"outcomes": OUTCOMES + 1}, r"`outcomes` must lie in \[-1, 2\].*3"),
         ({"labels": [], "outcomes": []}, "`labels` must be int.*one for each"),
+        ({"clean_predictions": [0]}, "`clean_predictions` must be int.*one"),
+        (
+            {"adversarial_predictions": np.arange(8) - 1},
+            r"`adversarial_predictions` must lie in \[0.*from -1",
+        ),
     )
     def test_labels_and_outcomes_that_do_not_go_together_are_refused(
         self, changes, message
     ):
         with self.assertRaisesRegex(ValueError, message):
             report(**changes)
+
+    def test_counts_what_each_class_is_taken_for(self):
+        found = full_report().confusion
+        expected = np.zeros((8, 8), int)
+        expected[0, [0, 1, 2, 7]] = 1
+        expected[2, [0, 2, 7]] = 1
+        expected[7, 7] = 1
+        self.assertAllEqual(found, expected)
+        self.assertIsNone(report().confusion)
+        # Without names, up to the largest class that occurs.
+        found = full_report(
+            class_names=None, labels=0 * LABELS, adversarial_predictions=LABELS
+        )
+        self.assertAllEqual(found.confusion[0], np.bincount(LABELS))
+
+    def test_a_class_without_a_name_is_called_by_its_number(self):
+        found = full_report(class_names=["cat"])
+        self.assertEqual([found.class_name(i) for i in (0, 1)], ["cat", "1"])
+        self.assertEqual(report().class_name(2), "2")
 
 
 class EqualityTest(TestCase):
@@ -75,9 +101,29 @@ class EqualityTest(TestCase):
         ({"curves": {"steps": {1.0: 0.6}}},),
         ({"examples": None},),
         ({"examples": examples(1)},),
+        ({"clean_predictions": OUTCOMES + 1},),
+        ({"adversarial_predictions": OUTCOMES + 1},),
+        ({"class_names": "abcdefgh"},),
+        ({"fingerprint": "0"},),
+        ({"extremes": extremes()},),
     )
     def test_reports_that_differ_in_anything_else_are_not_equal(self, changes):
         self.assertNotEqual(report(), report(**changes))
+
+
+class PlotTest(TestCase):
+    def test_the_bars_are_the_accuracies_with_their_intervals(self):
+        path = pathlib.Path(self.get_temp_dir()) / "plot.png"
+        figure = full_report().plot(path)
+        bars = figure.axes[0]
+        heights = [bar.get_height() for bar in bars.patches]
+        self.assertAllClose(heights, [7 / 8, 4 / 8, 3 / 8])
+        (lines,) = bars.collections
+        last = lines.get_segments()[-1][:, 1]
+        self.assertAllClose(last, full_report().interval)
+        self.assertLen(figure.axes, 3)
+        self.assertTrue(path.exists())
+        self.assertLen(report(curves={}).plot().axes, 1)
 
 
 class SavingTest(TestCase):
@@ -108,6 +154,41 @@ class SavingTest(TestCase):
             self.assertAllEqual(loaded.examples[name], array)
             self.assertEqual(loaded.examples[name].dtype, array.dtype)
         self.assertEqual(str(loaded), str(saved))
+
+    def test_predictions_names_and_images_are_saved_and_loaded(self):
+        saved = full_report()
+        saved.save(self.folder)
+        loaded = RobustnessReport.load(self.folder)
+        self.assertEqual(loaded, saved)
+        self.assertEqual(loaded.class_names, saved.class_names)
+        self.assertEqual(loaded.fingerprint, saved.fingerprint)
+        self.assertAllEqual(loaded.confusion, saved.confusion)
+        for name, array in saved.extremes.items():
+            self.assertAllEqual(loaded.extremes[name], array)
+            self.assertEqual(loaded.extremes[name].dtype, array.dtype)
+        text = (self.folder / "report.md").read_text()
+        self.assertIn(r"| \<dog\> | 3 | 100.00 % | 33.33 % |", text)
+        full_report(extremes=None).save(self.folder)
+        self.assertEmpty(list(self.folder.glob("extremes_*")))
+
+    def test_a_page_is_written_whole_or_refused(self):
+        path = self.folder / "page.html"
+        full_report().save_html(path)
+        self.assertEndsWith(path.read_text("utf-8"), "</html>\n")
+        for wrong, message in (
+            (self.folder, "`path` must be a file. Received a folder"),
+            (path / "page.html", "`path` must be a file that can be written"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                full_report().save_html(wrong)
+        with self.assertRaisesRegex(TypeError, "`path` must be a path"):
+            full_report().save_html(3)
+        before = path.read_bytes()
+        with mock.patch.object(files.os, "fsync", side_effect=OSError("full")):
+            with self.assertRaisesRegex(OSError, "full"):
+                report().save_html(path)
+        self.assertEqual(path.read_bytes(), before)
+        self.assertEqual(self.names(), {"page.html"})
 
     def test_the_files_say_what_the_report_says(self):
         report().save(self.folder)

@@ -1,5 +1,7 @@
 """Evaluation against closed forms, at all radii, and what it refuses."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -93,6 +95,100 @@ class EvaluationTest(TestCase):
         )
         expected = np.mean(problem.distances("linf") > epsilon)
         self.assertEqual(report.robust_accuracy, expected)
+
+
+class PredictionsTest(TestCase):
+    def test_they_are_those_of_the_images_that_attacks_found(self):
+        problem = problems.Linear(5)
+        labels = problem.labels.copy()
+        labels[:7] = (labels[:7] + 1) % 5
+        folder = pathlib.Path(self.get_temp_dir())
+        report = evaluate(
+            problem.model,
+            (problem.images, labels),
+            adversarial_dir=folder,
+            batch_size=16,
+        )
+        self.assertAllEqual(report.clean_predictions, problem.labels)
+        found = []
+        for path in sorted(folder.glob("*.npz")):
+            with np.load(path) as arrays:
+                found.append(arrays["adversarial"])
+        logits = problem.model(np.concatenate(found))
+        self.assertAllEqual(
+            report.adversarial_predictions, np.argmax(logits, axis=1)
+        )
+        right = report.adversarial_predictions == labels
+        self.assertAllEqual(right, report.outcomes == len(report.attacks))
+        self.assertEqual(np.trace(report.confusion), np.sum(right))
+        self.assertEqual(np.sum(report.confusion), 40)
+
+    def test_the_fingerprint_is_that_of_the_images(self):
+        problem, wide = (
+            problems.Linear(3, value_range=(0, high)) for high in (1, 255)
+        )
+        levels = np.rint(255 * problem.images).astype("uint8")
+        labels = problem.labels
+        prints = [
+            evaluate(*each, attacks=PGD(steps=1), **options).fingerprint
+            for each, options in (
+                ((problem.model, (levels, labels)), {}),
+                ((problem.model, (levels, labels)), {"batch_size": 7}),
+                (
+                    (wide.model, (levels.astype("float32"), labels)),
+                    {"value_range": (0, 255)},
+                ),
+                ((problem.model, (levels[::-1], labels[::-1])), {}),
+            )
+        ]
+        self.assertEqual(prints[1:3], prints[:1] * 2)
+        self.assertNotEqual(prints[3], prints[0])
+
+    def test_the_worst_and_the_luckiest_images_come_with_diagnoses(self):
+        problem = problems.Linear(5)
+        data = problem.images, problem.labels
+        attacks = [APGD(steps=5, loss="margin"), Square(queries=20)]
+        report = evaluate(problem.model, data, attacks, diagnose=True)
+        shown = report.extremes
+        outcomes = report.outcomes[shown["rows"]]
+        self.assertAllEqual(outcomes == 2, shown["withstood"])
+        self.assertAllEqual(outcomes[:8], shown["attacks"][:8])
+        for name in ("clean_predictions", "adversarial_predictions"):
+            self.assertAllEqual(
+                shown[name], getattr(report, name)[shown["rows"]]
+            )
+        report = evaluate(problem.model, data, attacks)
+        self.assertIsNone(report.extremes)
+
+
+class ClassNamesTest(TestCase):
+    def report(self, names=None, **options):
+        """Returns the report of a dataset with the names of three classes."""
+        problem = problems.Linear(3, batch=4)
+        dataset = tf.data.Dataset.from_tensors((problem.images, problem.labels))
+        if names is not None:
+            dataset.class_names = names
+        return evaluate(problem.model, dataset, attacks=PGD(steps=1), **options)
+
+    def test_they_are_those_of_the_dataset_or_those_given(self):
+        names = ("cat", "dog", "cow")
+        self.assertEqual(self.report(list(names)).class_names, names)
+        self.assertEqual(self.report(class_names=names).class_names, names)
+        given = self.report(list("abc"), class_names=list(names))
+        self.assertEqual(given.class_names, names)
+        self.assertIsNone(self.report().class_names)
+        # What this attribute is elsewhere is not known.
+        self.assertIsNone(self.report(lambda: names).class_names)
+        self.assertIsNone(self.report([1, 2, 3]).class_names)
+
+    @parameterized.parameters(
+        ("abc", TypeError, "be a sequence of str"),
+        (["a", "b"], ValueError, "have one entry for each of the 3 classes"),
+        (["a", "b", "a"], ValueError, "differ from each other"),
+    )
+    def test_names_that_cannot_be_are_refused(self, names, error, message):
+        with self.assertRaisesRegex(error, f"`class_names` must {message}"):
+            self.report(class_names=names)
 
 
 class ProcessTest(TestCase):

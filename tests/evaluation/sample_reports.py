@@ -24,6 +24,37 @@ def examples(seed=0):
     }
 
 
+def extremes():
+    """A broken image and one that withstood, as an evaluation gives them."""
+    generator = np.random.default_rng(2)
+    images = generator.integers(20, 200, (2, 6, 5, 3)).astype("uint8")
+    return {
+        "images": images,
+        "adversarial": images + np.uint8(8),
+        "rows": np.array([1, 4], "int32"),
+        "labels": np.array([0, 2], "int32"),
+        "clean_predictions": np.array([0, 2], "int32"),
+        "adversarial_predictions": np.array([2, 2], "int32"),
+        "leads": np.array([-1.5, 0.25], "float32"),
+        "attacks": np.array([0, 1]),
+        "withstood": np.array([False, True]),
+    }
+
+
+def full_report(**changes):
+    """The report with what version 0.1.0 did not have."""
+    return report(
+        **{
+            "clean_predictions": np.array([1, 0, 0, 0, 2, 2, 2, 7]),
+            "adversarial_predictions": np.array([1, 2, 7, 0, 2, 0, 7, 7]),
+            "class_names": ("cat", "a|b", "<dog>", "d", "e", "f", "g", "h"),
+            "fingerprint": "0123456789abcdef" * 4,
+            "extremes": extremes(),
+        }
+        | changes
+    )
+
+
 def report(**changes):
     """A report of eight images and two attacks."""
     return RobustnessReport(

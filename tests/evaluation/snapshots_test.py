@@ -133,8 +133,8 @@ class InterruptedTest(TestCase):
         """Searches, until a number of pieces were made.
 
         Args:
-            finished: dict. It gets the outcomes and the adversarial images of
-                each batch, as if they were written into files.
+            finished: dict. It gets the outcomes, the adversarial images and
+                what was seen of each batch, as if they were written into files.
 
         Returns:
             List of the number of images that each step was made on.
@@ -174,10 +174,11 @@ class InterruptedTest(TestCase):
         ):
             for case in cases:
                 kept_before = finished.get(case.batch.index, (0, 0))[1]
+                seen = case.seen.predictions, case.seen.leads
                 images = np.where(
                     case.batch.index in finished, kept_before, case.adversarial
                 )
-                finished[case.batch.index] = case.outcomes, images
+                finished[case.batch.index] = case.outcomes, images, seen
         return steps
 
     @parameterized.named_parameters(

@@ -5,6 +5,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from keras_sat.preprocessing.value_range import to_float
+from keras_sat.preprocessing.value_range import to_grey_levels
 from tests.test_case import TestCase
 
 
@@ -22,3 +23,18 @@ class ToFloatTest(TestCase):
         found = to_float(images, (0, 255))
         self.assertEqual(found.dtype, tf.float32)
         self.assertAllEqual(found, [[0.0, 0.25, 1.0]])
+
+
+class ToGreyLevelsTest(TestCase):
+    @parameterized.parameters((0, 1), (0, 255), (-1, 1), (-2.5, 3.0))
+    def test_it_undoes_the_scaling_of_every_level(self, low, high):
+        levels = np.arange(256, dtype=np.uint8)[None]
+        images = np.asarray(to_float(levels, (low, high)))
+        found = to_grey_levels(images, (low, high))
+        self.assertEqual(found.dtype, np.uint8)
+        self.assertAllEqual(found, levels)
+        # What is less than half a level away is rounded to it.
+        shift = 0.49 * (high - low) / 255
+        self.assertAllEqual(
+            to_grey_levels(images[:, :-1] + shift, (low, high)), levels[:, :-1]
+        )

@@ -9,8 +9,16 @@ from keras_sat import checks
 from keras_sat import extras
 from keras_sat import files
 
-# These can be told apart with every common form of colour blindness (Okabe and
-# Ito, 2008).
+__all__ = [
+    "COLORS",
+    "activations",
+    "perturbation_grid",
+    "robustness_curves",
+    "training_curves",
+]
+
+# Colors that can be told apart with every common form of colour blindness
+# (Okabe and Ito, 2008).
 COLORS = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
 RIGHT, WRONG, GRID = "#00704F", "#B3261E", "#DDDDDD"
 

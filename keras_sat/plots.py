@@ -1,5 +1,7 @@
 """Pictures of attacks, robustness, training and activations."""
 
+import functools
+import io
 import os
 
 import numpy as np
@@ -8,14 +10,6 @@ import tensorflow as tf
 from keras_sat import checks
 from keras_sat import extras
 from keras_sat import files
-
-__all__ = [
-    "COLORS",
-    "activations",
-    "perturbation_grid",
-    "robustness_curves",
-    "training_curves",
-]
 
 # Colors that can be told apart with every common form of colour blindness
 # (Okabe and Ito, 2008).
@@ -253,7 +247,17 @@ def _figure(width, height):
         # Unlike pyplot, the class has no global state and needs no display.
         from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", dpi=150)
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    # Notebooks show what has this method, also where nobody imported pyplot.
+    figure._repr_png_ = functools.partial(_png, figure)
+    return figure
+
+
+def _png(figure):
+    """Returns a figure as the bytes of a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def _saved(figure, path):

@@ -12,6 +12,8 @@ from building import public_names
 LEFT_ALONE = (
     addnodes.pending_xref | nodes.reference | nodes.rubric | nodes.title
 )
+# Pages whose tables have names of other libraries in the first column.
+FOREIGN = {"docs/coming_from"}
 
 
 class NameLinks(SphinxTransform):
@@ -25,8 +27,7 @@ class NameLinks(SphinxTransform):
         for literal in list(self.document.findall(nodes.literal)):
             words = literal.astext()
             target = known.get(re.sub(r"\(.*\)$", "", words, flags=re.S))
-            inside = isinstance(literal.parent, LEFT_ALONE)
-            if target is None or inside:
+            if target is None or self.is_left_alone(literal):
                 continue
             link = addnodes.pending_xref(
                 "",
@@ -39,6 +40,16 @@ class NameLinks(SphinxTransform):
             )
             literal.replace_self(link)
             link += literal
+
+    def is_left_alone(self, literal):
+        """Whether a name leads somewhere already, or is that of a stranger."""
+        if isinstance(literal.parent, LEFT_ALONE):
+            return True
+        cell = literal.parent
+        while cell is not None and not isinstance(cell, nodes.entry):
+            cell = cell.parent
+        is_first = cell is not None and cell.parent.index(cell) == 0
+        return is_first and self.env.docname in FOREIGN
 
 
 def setup(app):

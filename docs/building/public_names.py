@@ -36,6 +36,11 @@ class Entry:
         """Whether it is neither a function nor a class."""
         return not callable(self.value)
 
+    @property
+    def comment(self):
+        """What the lines above a constant say of it."""
+        return comment(self.module, self.name.rpartition(".")[2])
+
 
 def modules():
     """Returns the public modules, from dotted names to modules.
@@ -57,7 +62,8 @@ def modules():
 def names_of(module):
     """Returns the names that a module offers, sorted.
 
-    Those in `__all__`; for a module without it, what it defines itself.
+    Those in `__all__`; for a module without it, what it defines itself. A
+    constant counts if a comment says what it is.
     """
     if hasattr(module, "__all__"):
         return sorted(module.__all__)
@@ -72,12 +78,24 @@ def names_of(module):
 
 def _is_offered(module, name, value):
     """Whether a name is more than something that a module uses."""
-    if name.isupper():
-        return True
+    if not callable(value):
+        return name.isupper() and bool(comment(module.__name__, name))
     where = getattr(value, "__module__", None) or ""
     # The root offers what other files define.
     inside = where.split(".")[0] == ROOT
     return inside and module.__name__ in (ROOT, where)
+
+
+def comment(module, constant):
+    """Returns the comment above the line that defines a constant, or `None`."""
+    package = pathlib.Path(keras_sat.__file__).parent
+    part = package / module.partition(".")[2]
+    for path in (part.with_suffix(".py"), *part.glob("*.py")):
+        text = path.read_text("utf-8") if path.exists() else ""
+        found = re.search(rf"((?:^# .*\n)+){constant} = ", text, re.M)
+        if found:
+            return " ".join(re.findall(r"^# (.*)$", found[1], re.M))
+    return None
 
 
 def entries():
@@ -144,10 +162,15 @@ def methods(cls):
     if cls.__name__ in SHOWN:
         return SHOWN[cls.__name__].split()
     documented = {entry.value for entry in entries() if not entry.is_constant}
+    inherited = {
+        base
+        for public in documented.intersection(cls.__mro__) - {cls}
+        for base in public.__mro__
+    }
     found = {}
     for base in cls.__mro__:
         inside = base.__module__.split(".")[0] == ROOT
-        if inside and base not in documented - {cls}:
+        if inside and base not in inherited:
             found |= {name: vars(base)[name] for name in vars(base)}
     return [name for name in found if _is_for_users(name, found[name])]
 

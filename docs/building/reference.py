@@ -2,7 +2,6 @@
 
 import inspect
 import pathlib
-import re
 
 from building import docstrings
 from building import public_names
@@ -68,7 +67,7 @@ def _reference(entry):
 def _summary(entry):
     """Returns the line that says what an object is for."""
     if entry.is_constant:
-        return docstrings.line_to_rst(comment(entry).split(". ")[0])
+        return docstrings.line_to_rst(entry.comment.split(". ")[0])
     return _first_line(entry.value)
 
 
@@ -80,7 +79,7 @@ def _block(entry):
     """Returns what documents an object."""
     also = [f"Also ``{name}``.\n" for name in entry.others]
     if entry.is_constant:
-        text = docstrings.line_to_rst(comment(entry))
+        text = docstrings.line_to_rst(entry.comment)
         return (
             f".. py:data:: {entry.name}\n   :value: {_shown(entry.value)}\n\n"
             f"   {text}\n"
@@ -99,19 +98,3 @@ def _indented(lines):
 def _shown(value):
     """Returns a constant as a text; of a dictionary, its keys."""
     return repr(list(value) if isinstance(value, dict) else value)
-
-
-def comment(entry):
-    """Returns the comment above the line that defines a constant."""
-    constant = entry.name.rpartition(".")[2]
-    package = pathlib.Path(inspect.getfile(public_names.modules()["keras_sat"]))
-    part = package.parent / entry.module.partition(".")[2]
-    paths = [part.with_suffix(".py"), *part.glob("*.py")]
-    for path in paths:
-        if path.exists():
-            found = re.search(
-                rf"((?:^# .*\n)+){constant} = ", path.read_text("utf-8"), re.M
-            )
-            if found:
-                return " ".join(re.findall(r"^# (.*)$", found[1], re.M))
-    raise LookupError(f"{entry.name} has no comment that says what it is.")

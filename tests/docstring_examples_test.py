@@ -42,6 +42,7 @@ SMALLER = {
     "keras_sat.SATModel": [RESNET, ("epochs=100", "epochs=2")],
     "keras_sat.Square": [("queries=1000", "queries=10")],
     "keras_sat.callbacks.Resume": [("epochs=100", "epochs=2")],
+    "keras_sat.convergence_curve": [("(1, 10, 100)", "(1, 2)")],
     "keras_sat.convert_activations": [
         (
             "keras.applications.ResNet50(",
@@ -87,6 +88,7 @@ SMALLER = {
         (', "Wang2023Better_WRN-28-10.pt"', ""),
         ("Wang2023Better_WRN-28-10", "Andriushchenko2020Understanding"),
     ],
+    "keras_sat.resnext": [("resnext(50", "resnext(50, num_classes=2")],
     "keras_sat.strategy": [RESNET],
 }
 

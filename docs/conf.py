@@ -8,6 +8,7 @@ written here, from the docstrings. Nothing is fetched from a network.
 import os
 import pathlib
 import sys
+import zlib
 
 # The extensions beside this file, and the package itself.
 HERE = pathlib.Path(__file__).parent
@@ -53,9 +54,14 @@ myst_heading_anchors = 4
 # A test looks after the trees; a page on a fixture needs no place in them.
 suppress_warnings = ["toc.not_included"]
 
-# Notebooks run when the site is built; unchanged ones are kept from before.
+# Notebooks run when the site is built. What they gave is kept, and used again
+# as long as neither they nor the package change.
+sources = sorted((HERE.parent / "keras_sat").rglob("*.py"))
+fingerprint = zlib.crc32(b"".join(path.read_bytes() for path in sources))
 nb_execution_mode = "cache"
-nb_execution_cache_path = str(HERE.parent / "site" / ".jupyter_cache")
+nb_execution_cache_path = str(
+    HERE.parent / "site" / ".jupyter_cache" / f"{fingerprint:08x}"
+)
 nb_execution_timeout = 240
 nb_execution_raise_on_error = True
 nb_merge_streams = True

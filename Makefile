@@ -5,6 +5,9 @@
 # test-numeric` those that compare numbers, again with the kernels of TensorFlow
 # itself; those of networks also with what oneDNN has for processors without
 # AVX-512.
+#
+# `make docs` builds the site in `site/`, for which it needs Python 3.11 or newer;
+# `make package` builds what a package index is given, in `dist/`, and checks it.
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
@@ -13,12 +16,13 @@ TEST_PROCESSES ?= 3
 PYTEST := .venv/bin/python -m pytest --durations=20 \
 	--numprocesses=$(TEST_PROCESSES) --dist=worksteal $(PYTEST_FLAGS)
 DEMO_FLAGS ?=
+DOCS_FLAGS ?=
 
 export KERAS_BACKEND := tensorflow
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-large test-numeric lint format
+.PHONY: demo test test-large test-numeric lint format docs package
 
 demo: .venv/installed-demo
 	.venv/bin/python examples/train_digits.py $(DEMO_FLAGS)
@@ -45,7 +49,23 @@ format: .venv/installed-test
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+docs: .venv/installed-docs
+	.venv/bin/python -m sphinx --builder html --conf-dir docs --fail-on-warning \
+		--keep-going --jobs auto $(DOCS_FLAGS) . site
+
+# The address of the repository makes the links of the README whole, which a
+# package index shows by itself. On a forge, its CI knows the address. W009 would
+# refuse a second folder beside that of the package.
+package: export KERAS_SAT_REPOSITORY ?= $(if $(GITHUB_REPOSITORY),$(GITHUB_SERVER_URL)/$(GITHUB_REPOSITORY))
+package: .venv/installed-package
+	rm -rf build dist
+	.venv/bin/python -m build --outdir dist .
+	.venv/bin/python -m twine check --strict dist/*
+	.venv/bin/check-wheel-contents --ignore W009 dist/*.whl
+
 extras-demo := digits,plots
+extras-docs := docs
+extras-package := package
 extras-test := test
 
 .venv/installed-%: pyproject.toml setup.cfg setup.py constraints.txt | .venv/created

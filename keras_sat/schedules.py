@@ -149,6 +149,13 @@ def step_decay(rate, boundaries, factor=0.1):
 
     Raises:
         ValueError: If the boundaries are not positive and ascending.
+
+    Example:
+
+    ```python
+    rate = keras_sat.schedules.step_decay(0.1, boundaries=(3000, 6000))
+    model.compile(keras.optimizers.SGD(rate))
+    ```
     """
     first = [math.ceil(boundary) for boundary in boundaries]
     if not first or first[0] < 1 or sorted(set(first)) != first:
@@ -177,6 +184,13 @@ def cosine_decay(rate, steps, warmup_steps=0, start=0.0):
 
     Raises:
         ValueError: If there is no step after the warm-up.
+
+    Example:
+
+    ```python
+    rate = keras_sat.schedules.cosine_decay(0.1, steps=9000, warmup_steps=500)
+    model.compile(keras.optimizers.SGD(rate))
+    ```
     """
     checks.real("steps", steps, above=warmup_steps)
     warmup = {"warmup_target": rate, "warmup_steps": warmup_steps}

@@ -1,6 +1,7 @@
 """Checks that the files, flags and names in the documents exist."""
 
 import ast
+import os
 import pathlib
 import re
 import shlex
@@ -16,6 +17,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/notebooks/*.md"),
     *ROOT.glob("benchmarks/*.md"),
     *ROOT.glob("examples/*.md"),
 ]
@@ -119,7 +121,14 @@ class PagesTest(TestCase):
 
     @parameterized.parameters(*NAMES)
     def test_blocks_of_python_can_be_read(self, name):
-        for block, _ in python_blocks(read(name)):
+        text = read(name)
+        blocks = [block for block, _ in python_blocks(text)]
+        # Code for other libraries, and cells of notebooks with their tags.
+        blocks += re.findall(r"```py\n(.*?)```", text, re.DOTALL)
+        blocks += re.findall(
+            r"```{code-cell}.*?\n(?::.*\n)*(.*?)```", text, re.DOTALL
+        )
+        for block in blocks:
             # Those in a list are indented.
             ast.parse(textwrap.dedent(block))
 
@@ -195,8 +204,15 @@ class ListsTest(TestCase):
                 self.assertRegex(section, r"20\d\d-\d\d-\d\d")
                 self.assertRegex(section, "(CPU cores|AMD EPYC|NVIDIA)")
 
-    def test_the_readme_leads_to_every_page(self):
-        readme = read("README.md")
+    def test_the_site_leads_to_every_page(self):
+        index = read("docs/index.md")
+        trees = "\n".join(re.findall("```{toctree}.*?```", index, re.DOTALL))
+        # A line is a page, or a title and a page.
+        paths = re.findall(r"^(?:.+ <)?([\w./]+)>?$", trees, re.MULTILINE)
+        shown = {os.path.normpath(f"docs/{path}.md") for path in paths}
         for name in NAMES:
-            if name != "README.md":
-                self.assertIn(f"]({name}", readme)
+            if name != "docs/index.md":
+                self.assertIn(name, shown)
+
+    def test_the_readme_leads_to_the_site(self):
+        self.assertIn("](docs/index.md)", read("README.md"))

@@ -108,7 +108,9 @@ class CommandsTest(TestCase):
             self.assertIn(target, known)
 
     def test_the_readme_installs_all_extras_of_the_package(self):
-        extras = set(setup()["options.extras_require"]) - {"test"}
+        # Those that users have, and not who works on the package.
+        own = {"docs", "package", "test"}
+        extras = set(setup()["options.extras_require"]) - own
         readme = read("README.md")
         line = re.search(r"pip install '\.\[([\w,]+)\]'", readme)[1]
         # GPUs are not for everyone.
@@ -117,6 +119,11 @@ class CommandsTest(TestCase):
         self.assertEqual(
             set(re.findall(r"\(`(\w+)`\)", "\n".join(rows))), extras
         )
+        page = read("docs/install.md")
+        rows = re.findall(r"^\| `(\w+)` \|", page, re.M)
+        self.assertEqual(set(rows), extras)
+        for name in own:
+            self.assertIn(f"`{name}` (`make {name}`", page)
 
 
 class CitationTest(TestCase):

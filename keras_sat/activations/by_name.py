@@ -42,6 +42,13 @@ def get(identifier):
     Raises:
         TypeError: If `identifier` is none of these.
         ValueError: If the name is unknown.
+
+    Example:
+
+    ```python
+    smooth = keras_sat.activations.get("silu")
+    sharp = keras_sat.activations.get(keras_sat.SmoothReLU(alpha=100.0))
+    ```
     """
     if isinstance(identifier, str):
         identifier = checks.lookup("activation", identifier, NAMES)
@@ -79,6 +86,13 @@ def layer(identifier, name=None, dtype=None):
     Raises:
         TypeError: See `get`.
         ValueError: See `get`.
+
+    Example:
+
+    ```python
+    first = keras_sat.activations.layer("smoothrelu", name="stem")
+    second = keras_sat.activations.layer("smoothrelu")  # with its own alpha
+    ```
     """
     activation = get(identifier)
     if not isinstance(activation, keras.layers.Layer):

@@ -112,6 +112,14 @@ class SmoothReLU(_WithAlpha):
             weight. Defaults to `True`.
         **kwargs: arguments of `keras.layers.Layer`.
 
+    Example:
+
+    ```python
+    network = keras.Sequential(
+        [keras.layers.Dense(64), keras_sat.SmoothReLU(), keras.layers.Dense(10)]
+    )
+    ```
+
     Reference:
     - [Xie et al., 2020](https://arxiv.org/abs/2006.14536)
     """

@@ -221,6 +221,13 @@ def compiled_network(model, jit_compile="auto"):
 
     Returns:
         `CompiledNetwork`.
+
+    Example:
+
+    ```python
+    adversarial = attack(model, images, labels)
+    keras_sat.attacks.compiled_network(model).compilations
+    ```
     """
     checks.attackable("model", model)
     try:

@@ -220,6 +220,13 @@ def FGSM(epsilon=4 / 255, **kwargs):  # noqa: N802
     Returns:
         A `PGD` attack.
 
+    Example:
+
+    ```python
+    attack = keras_sat.FGSM(epsilon=8 / 255)
+    adversarial = attack(model, images, labels)
+    ```
+
     Reference:
     - [Goodfellow et al., 2015](https://arxiv.org/abs/1412.6572)
     """

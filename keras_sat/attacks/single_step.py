@@ -78,6 +78,13 @@ def FGSMRS(epsilon=4 / 255, **kwargs):  # noqa: N802
     Returns:
         A `SingleStep` attack.
 
+    Example:
+
+    ```python
+    attack = keras_sat.FGSMRS(epsilon=8 / 255)
+    model = keras_sat.SATModel(network, attack=attack)
+    ```
+
     Reference:
     - [Wong et al., 2020](https://arxiv.org/abs/2001.03994)
     - [The authors' code](https://github.com/locuslab/fast_adversarial)
@@ -100,6 +107,14 @@ def NFGSM(epsilon=4 / 255, **kwargs):  # noqa: N802
 
     Returns:
         A `SingleStep` attack.
+
+    Example:
+
+    ```python
+    attack = keras_sat.NFGSM(epsilon=8 / 255)
+    validation = keras_sat.PGD(epsilon=8 / 255)
+    model = keras_sat.SATModel(network, attack, eval_attack=validation)
+    ```
 
     Reference:
     - [De Jorge et al., 2022](https://arxiv.org/abs/2202.01181)

@@ -8,6 +8,7 @@ from absl import logging
 
 from keras_sat import checks
 
+# The devices that `strategy` can be asked for.
 KINDS = ("auto", "tpu", "workers", "slurm", "gpus", "one")
 
 

@@ -123,6 +123,12 @@ def convergence_curve(
     Raises:
         TypeError: If an argument is of a kind that cannot be used.
         ValueError: If an argument is out of range.
+
+    Example:
+
+    ```python
+    curve = keras_sat.convergence_curve(model, test_ds, steps=(1, 10, 100))
+    ```
     """
     attack = PGD(epsilon=epsilon, norm=norm)
     curve = {}

@@ -98,6 +98,12 @@ def resnext(
     Returns:
         `keras.Model`; see `resnet`, which also says what is refused.
 
+    Example:
+
+    ```python
+    model = keras_sat.resnext(50, activation="silu")
+    ```
+
     Reference:
     - [Xie et al., 2017](https://arxiv.org/abs/1611.05431)
     """
@@ -144,6 +150,21 @@ def residual_network(
 
     Returns:
         `keras.Model`; see `resnet`, which also says what is refused.
+
+    Example:
+
+    ```python
+    model = keras_sat.models.residual_network(
+        repeats=(1, 1, 1),
+        filters=(16, 32, 64),
+        activation="silu",
+        num_classes=10,
+        input_shape=(32, 32, 3),
+        stem="small",
+        stem_filters=16,
+        block="basic",
+    )
+    ```
     """
     for argument, values in (("repeats", repeats), ("filters", filters)):
         blocks.check_positive_integers(argument, values)

@@ -44,6 +44,12 @@ def wide_resnet(
     Returns:
         `keras.Model`; see `resnet`, which also says what is refused.
 
+    Example:
+
+    ```python
+    model = keras_sat.wide_resnet(28, 10, activation="silu")
+    ```
+
     Reference:
     - [Zagoruyko and Komodakis, 2016](https://arxiv.org/abs/1605.07146)
     """

@@ -1,13 +1,15 @@
 """Figures of matplotlib: made without a display, labelled, and saved."""
 
+import functools
+import io
 import os
 
 from keras_sat import checks
 from keras_sat import extras
 from keras_sat import files
 
-# These can be told apart with every common form of colour blindness (Okabe and
-# Ito, 2008).
+# Colors that can be told apart with every common form of colour blindness
+# (Okabe and Ito, 2008).
 COLORS = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
 GRID = "#DDDDDD"
 
@@ -18,7 +20,17 @@ def empty(width, height):
         # Unlike pyplot, the class has no global state and needs no display.
         from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", dpi=150)
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    # Notebooks show what has this method, also where nobody imported pyplot.
+    figure._repr_png_ = functools.partial(_png, figure)
+    return figure
+
+
+def _png(figure):
+    """Returns a figure as the bytes of a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def saved(figure, path):

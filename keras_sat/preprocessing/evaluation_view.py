@@ -25,6 +25,7 @@ from keras_sat.preprocessing.resizing import to_uint8
 CROP_PADDING = 32
 # What is cut off of a picture whose proportions are not those of the images.
 CROPS = ("margin", "centre", "none")
+# The numbers of channels that images may have: gray or RGB.
 CHANNELS = (1, 3)
 
 

@@ -204,6 +204,12 @@ class TRADES(Objective):
     Args:
         beta: float >= 0. Weight of the penalty. Defaults to `6.0`.
 
+    Example:
+
+    ```python
+    model = keras_sat.SATModel(network, objective=keras_sat.TRADES(beta=3.0))
+    ```
+
     Reference:
     - [Zhang et al., 2019](https://arxiv.org/abs/1901.08573)
     """
@@ -251,6 +257,12 @@ class MART(Objective):
 
     Args:
         beta: float >= 0. Weight of the penalty. Defaults to `5.0`.
+
+    Example:
+
+    ```python
+    model = keras_sat.SATModel(network, objective=keras_sat.MART(beta=6.0))
+    ```
 
     Reference:
     - [Wang et al., 2020](https://openreview.net/forum?id=rklOg6EFwS)

@@ -32,3 +32,14 @@ class SavingTest(TestCase):
                 ImportError, r"matplotlib.*Received.*keras_sat\[plots\]"
             ):
                 plots.activations({"silu": ops.silu})
+
+
+class NotebookTest(TestCase):
+    def test_notebooks_show_pictures_without_pyplot(self):
+        figure = plots.activations({"relu": ops.relu})
+        shown = figure._repr_png_()
+        self.assertTrue(shown.startswith(b"\x89PNG"))
+        path = os.path.join(self.get_temp_dir(), "picture.png")
+        figure.savefig(path)
+        with open(path, "rb") as file:
+            self.assertEqual(shown, file.read())

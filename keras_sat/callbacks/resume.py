@@ -138,9 +138,7 @@ class Resume(Writer):
         epochs = self.params["epochs"]
         saved = f"saved in {self.directory!r}"
         if epoch >= epochs:
-            return (
-                f"Training is finished already, after epoch {epoch}, {saved}."
-            )
+            return f"Training is finished already: {epoch}/{epochs}, {saved}."
         place = f"epoch {epoch + 1}/{epochs}"
         if step:
             place += f" after step {step}"

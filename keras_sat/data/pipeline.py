@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import preprocessing
+from keras_sat import programs
 from keras_sat.data import corrupt_images
 
 
@@ -45,8 +46,10 @@ def batches_of(source, options):
     batches.num_batches = num_batches
     batches.epoch = epoch
     batches.corrupt_images = skipped
+    batches.file_paths = list(source.file_paths)
     if not options.training:
         batches.view = options.view.settings()
+    programs.say(f"{source.place}: {source.size} images, {num_classes} classes")
     return batches
 
 

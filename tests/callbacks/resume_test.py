@@ -73,7 +73,7 @@ class InterruptTest(TestCase):
         )
         self.assertEqual(
             self.said(epochs=1, verbose=2),
-            f"Training is finished already, after epoch 1, {saved}\n",
+            f"Training is finished already: 1/1, {saved}\n",
         )
         self.assertStartsWith(
             self.said(verbose=2), f"Training goes on from epoch 2/2, {saved}\n"

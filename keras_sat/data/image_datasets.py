@@ -122,8 +122,8 @@ def image_folder(
         `tf.data.Dataset` of uint8 images `(batch, height, width, channels)`
         and int64 labels `(batch,)`; with MixUp or CutMix, float32
         labels `(batch, num_classes)`. It has the attributes `class_names`,
-        `num_classes`, `num_batches` (int, the batches of an epoch if no image
-        is left out), `epoch` (int64 `tf.Variable`, the epoch that the next
+        `num_classes`, `num_images`, `num_batches` (int, the batches of an epoch
+        if no image is left out), `epoch` (int64 `tf.Variable`, the epoch that the next
         iteration gives; assign to it to continue from another epoch),
         `corrupt_images` (set of str, the names left out so far), `file_paths`
         (list of str, the files of a folder in their fixed order) and, if not

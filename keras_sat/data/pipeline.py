@@ -44,6 +44,7 @@ def batches_of(source, options):
     batches.class_names = source.class_names
     batches.num_classes = num_classes
     batches.num_batches = num_batches
+    batches.num_images = source.size
     batches.epoch = epoch
     batches.corrupt_images = skipped
     batches.file_paths = list(source.file_paths)

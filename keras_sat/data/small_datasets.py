@@ -83,7 +83,8 @@ def digits(batch_size=64, image_size=32, channels=3):
     train = train.shuffle(size).batch(batch_size, drop_remainder=True)
     test = test.batch(batch_size)
     train, test = (ds.map(enlarge).prefetch(1) for ds in (train, test))
-    for dataset in (train, test):
+    for dataset, chosen in ((train, ~is_test), (test, is_test)):
+        dataset.num_images = int(chosen.sum())
         dataset.class_names = tuple(map(str, range(10)))
         dataset.num_classes = 10
         dataset.num_batches = len(dataset)

@@ -1,5 +1,6 @@
 """Evaluation of how robust a classifier is, and reasons to doubt it."""
 
+from keras_sat.evaluation.adversarial_pictures import adversarial_pictures
 from keras_sat.evaluation.curves import convergence_curve
 from keras_sat.evaluation.curves import robustness_curve
 from keras_sat.evaluation.report import Finding
@@ -9,6 +10,7 @@ from keras_sat.evaluation.robustness import evaluate_robustness
 __all__ = [
     "Finding",
     "RobustnessReport",
+    "adversarial_pictures",
     "convergence_curve",
     "evaluate_robustness",
     "robustness_curve",

@@ -9,6 +9,7 @@ from keras_sat_command import problems
 from keras_sat_command.flags import Number
 from keras_sat_command.flags import OptionalPair
 from keras_sat_command.flags import OptionalWhole
+from keras_sat_command.training import Corrupt
 from keras_sat_command.training import Devices
 
 Norm = Literal["linf", "l2"]
@@ -29,6 +30,7 @@ def evaluate(
     image_size: OptionalWhole = None,
     crop: Crop = "auto",
     value_range: OptionalPair = None,
+    corrupt: Corrupt = "error",
     output: str | None = None,
     no_diagnose: bool = False,
     strategy: Devices = "auto",
@@ -53,6 +55,7 @@ def evaluate(
         crop: Part of a picture to see; auto is what the model knows, or else a
             centre without a margin.
         value_range: Black and white in the model's images, unless it knows.
+        corrupt: Whether a broken picture ends the evaluation, or is left out.
         output: Folder for the report and its figures. The same command goes
             on in it after a kill.
         no_diagnose: Do not look for reasons to doubt the number, to be faster.
@@ -73,7 +76,7 @@ def evaluate(
             split,
             classifiers.image_shape(classifier, image_size),
             value_range,
-            _view(model, classifier, crop),
+            _view(model, classifier, crop) | {"corrupt": corrupt},
             batch_size,
             data_dir,
         ),

@@ -89,7 +89,8 @@ def skip_and_note(skipped):
     """
 
     def note(name):
-        skipped.add(name.decode())
+        name = name.decode()
+        skipped.add(name)
         logging.warning("Skipped an image that cannot be decoded: %s", name)
         return False
 

@@ -123,8 +123,8 @@ def image_folder(
         and int64 labels `(batch,)`; with MixUp or CutMix, float32
         labels `(batch, num_classes)`. It has the attributes `class_names`,
         `num_classes`, `num_images`, `num_batches` (int, the batches of an epoch
-        if no image is left out), `epoch` (int64 `tf.Variable`, the epoch that the next
-        iteration gives; assign to it to continue from another epoch),
+        if no image is left out), `epoch` (int64 `tf.Variable`, the epoch that
+        the next iteration gives; assign to it to continue from another epoch),
         `corrupt_images` (set of str, the names left out so far), `file_paths`
         (list of str, the files of a folder in their fixed order) and, if not
         `training`, `view`: a dict of `crop`, `crop_padding` and `resizing`,

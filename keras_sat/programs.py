@@ -1,11 +1,29 @@
-"""Programs that take hours, and that can be interrupted and go on."""
+"""What programs tell their users, and how they end on Ctrl-C."""
 
 import functools
 import shlex
 import sys
 
+import keras
+from absl import logging
+
 # The exit code of a program that Ctrl-C ended, as shells give it.
 INTERRUPTED = 130
+
+
+def say(text):
+    """Tells users what they should know, in scripts and notebooks alike.
+
+    It is printed where Keras prints its progress: to the standard output, or,
+    after `keras.config.disable_interactive_logging()`, to the log of absl.
+
+    Args:
+        text: str.
+    """
+    if keras.config.is_interactive_logging_enabled():
+        print(text, flush=True)
+    else:
+        logging.info("%s", text)
 
 
 def interruptible(main):

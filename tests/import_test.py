@@ -41,6 +41,7 @@ LEVELS = {
     "loading": 5,
     "recipes": 6,
     "__init__": 7,
+    "__main__": 8,
 }
 # Training, evaluation and callbacks work for any network and any data, so they
 # know neither the networks nor the data sets of this package.
@@ -51,6 +52,8 @@ NEVER = {
 }
 # Other packages are optional: they are imported inside functions.
 REQUIRED = {"absl", "filelock", "keras", "numpy", "tensorflow"}
+# A package of its own, which does not wait for TensorFlow.
+COMMAND = "keras_sat_command"
 
 
 def imported(nodes):
@@ -94,6 +97,8 @@ def refused_imports(part, source):
         if name[0] == "keras_sat" and not is_allowed(part, name)
     ]
     known = REQUIRED | {"keras_sat"} | set(sys.stdlib_module_names)
+    if part == "__main__":
+        known = known | {COMMAND}
     refused += [
         ".".join(name) for name in imported(tree.body) if name[0] not in known
     ]
@@ -150,6 +155,19 @@ class ImportTest(TestCase):
     )
     def test_an_allowed_import_is_no_fault(self, part, source):
         self.assertEqual(refused_imports(part, source), [])
+
+    def test_the_command_waits_for_nothing(self):
+        paths = list((PACKAGE.parent / COMMAND).glob("*.py"))
+        self.assertGreater(len(paths), 3)
+        known = {COMMAND, "tyro"} | set(sys.stdlib_module_names)
+        for path in paths:
+            tree = ast.parse(path.read_text())
+            at_once = {name[0] for name in imported(tree.body)}
+            self.assertContainsSubset(at_once, known, path)
+            for package, *rest in imported(ast.walk(tree)):
+                # Only what all users can import.
+                private = package == "keras_sat" and rest[1:]
+                self.assertFalse(private, (path, rest))
 
     def test_optional_packages_may_be_imported_inside_functions(self):
         source = "def load():\n    import tensorflow_datasets"

@@ -1,12 +1,29 @@
-"""Tests of `keras_sat.interruptible`."""
+"""Tests of what programs say, and of `keras_sat.interruptible`."""
 
 import contextlib
 import io
 import shlex
 import sys
 
+import keras
+
 import keras_sat
+from keras_sat import programs
 from tests.test_case import TestCase
+
+
+class SayTest(TestCase):
+    def test_it_is_printed_or_logged_where_keras_prints_or_logs(self):
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            programs.say("100 % done")
+        self.assertEqual(output.getvalue(), "100 % done\n")
+        keras.config.disable_interactive_logging()
+        self.addCleanup(keras.config.enable_interactive_logging)
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            with self.assertLogs("absl", "INFO") as logs:
+                programs.say("100 % done")
+        self.assertEqual(output.getvalue(), "")
+        self.assertEqual(logs.records[0].getMessage(), "100 % done")
 
 
 class InterruptibleTest(TestCase):

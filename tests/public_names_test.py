@@ -36,6 +36,10 @@ NAMES = {
         "evaluation_image has_known_format resize resize_and_center_crop "
         "resize_as_cv2 resize_plain to_gray to_uint8"
     ),
+    "evaluation": (
+        "Finding RobustnessReport adversarial_pictures convergence_curve "
+        "evaluate_robustness robustness_curve"
+    ),
     "export": "other_format saved_model",
     "distribution": (
         "KINDS current_strategy has_accelerator is_chief keep_compilations "

@@ -10,6 +10,7 @@ from absl import logging
 from keras_sat import checks
 from keras_sat import distribution
 from keras_sat import files
+from keras_sat import programs
 from keras_sat.callbacks.writer import Writer
 
 
@@ -99,7 +100,18 @@ class BestCheckpoint(Writer):
         values = {name: float(value) for name, value in logs.items()}
         text = json.dumps({"epoch": epoch + 1} | values, indent=2)
         files.write_text(self.logs_path, text)
-        logging.info("%s is %.4f: the best so far.", self.monitor, self._best)
+        self._say_so(epoch)
+
+    def _say_so(self, epoch):
+        """Says that an epoch is the best, unless `fit` is to be silent."""
+        verbose = (self.params or {}).get("verbose")
+        if verbose:
+            # The bar of Keras is still in the last line.
+            start = "" if verbose == 2 else "\n"
+            programs.say(
+                f"{start}Epoch {epoch + 1} is the best so far: "
+                f"{self.monitor} is {self._best:.4f}."
+            )
 
     def remove_unfinished(self):
         """See `Writer.remove_unfinished`."""

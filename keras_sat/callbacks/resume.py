@@ -9,6 +9,7 @@ from absl import logging
 from keras_sat import checks
 from keras_sat import distribution
 from keras_sat import files
+from keras_sat import programs
 from keras_sat.callbacks import training_state
 from keras_sat.callbacks.stop_signals import StopSignals
 from keras_sat.callbacks.writer import Writer
@@ -122,12 +123,26 @@ class Resume(Writer):
                 _start_epochs(dataset, self._found.epoch)
 
     def on_train_begin(self, logs=None):
-        """Restores the state."""
+        """Restores the state, and says so."""
         if self._found:
+            if self.params.get("verbose"):
+                programs.say(self._where())
             training_state.restore(self.model, self._found)
             self.model.train_function = self._after_skipped_steps(
                 self.model.train_function
             )
+
+    def _where(self):
+        """Returns where training goes on, in the numbers that Keras shows."""
+        epoch, step = self._found.epoch, self._found.step
+        epochs = self.params["epochs"]
+        saved = f"saved in {self.directory!r}"
+        if epoch >= epochs:
+            return f"Training is finished already: {epoch}/{epochs}, {saved}."
+        place = f"epoch {epoch + 1}/{epochs}"
+        if step:
+            place += f" after step {step}"
+        return f"Training goes on from {place}, {saved}."
 
     def on_epoch_begin(self, epoch, logs=None):
         """Restores the metrics, which Keras has just reset."""
@@ -203,10 +218,12 @@ class Resume(Writer):
         )
         if position:
             self._save(*position)
+            epoch, step = position
             logging.warning(
                 "%s: training is saved at epoch %d, step %d, and ends.",
                 "SIGINT" if interrupted else "SIGTERM",
-                *position,
+                epoch + 1,
+                step,
             )
         if interrupted:
             raise KeyboardInterrupt

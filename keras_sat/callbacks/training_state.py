@@ -115,7 +115,6 @@ def newest(directory, fingerprint):
             )
             continue
         _check(path, found, fingerprint)
-        logging.info("Training goes on from %s.", path)
         return checkpoint
     if paths:
         checks.refuse(

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 import types
 
 import keras
@@ -10,6 +11,58 @@ import tensorflow as tf
 
 from keras_sat.checks.arguments import Described
 from keras_sat.checks.arguments import refuse
+
+# What pipelines of `data` say of a file that they cannot decode, before its
+# path.
+UNDECODABLE = "Cannot decode the image"
+
+
+@contextlib.contextmanager
+def naming_broken_images():
+    """Turns TensorFlow's error about a broken image into one about its file.
+
+    The error of a pipeline tells of the operations around it, many times.
+
+    Raises:
+        ValueError: With the path, if an image cannot be decoded.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(rf"\[{UNDECODABLE}\] \[(.*)\]", error.message)
+        if not found:
+            raise
+        try:
+            _refuse_broken(found[1])
+        except ValueError as refused:
+            # Without the error of TensorFlow, which fills a screen.
+            raise refused from None
+
+
+def _refuse_broken(path):
+    """Refuses a dataset with a file that is no image."""
+    refuse(
+        "dataset",
+        "give images that can be decoded",
+        Described(f"the broken file {path!r}"),
+        "Remove it, or leave out such files with corrupt='skip'; "
+        "`data.check_folder` lists them all.",
+    )
+
+
+def elements(dataset):
+    """Yields what a dataset gives; see `naming_broken_images`.
+
+    Args:
+        dataset: iterable.
+    """
+    iterator, end = iter(dataset), object()
+    while True:
+        with naming_broken_images():
+            element = next(iterator, end)
+        if element is end:
+            return
+        yield element
 
 
 class BatchGuard:
@@ -52,7 +105,8 @@ class BatchGuard:
         _check_no_more(name, x, {"y": y, "sample_weight": weights})
         if steps is None:
             check_finite(name, x, "Give the number of steps, or `.take(n)`.")
-        first, x = _first_batch(x, y, weights)
+        with naming_broken_images():
+            first, x = _first_batch(x, y, weights)
         if first is None:
             refuse("dataset", "not be empty", Described("no batch"))
         self._first = unpack_batch(first, self.expected.labelled)
@@ -94,11 +148,12 @@ class BatchGuard:
 
         TensorFlow tells only that a function of Python failed.
         """
-        try:
-            yield
-        except (tf.errors.OpError, RuntimeError):
-            self.raise_refused()
-            raise
+        with naming_broken_images():
+            try:
+                yield
+            except (tf.errors.OpError, RuntimeError):
+                self.raise_refused()
+                raise
 
     def raise_refused(self):
         """Raises the error about the first batch that was refused, if any."""

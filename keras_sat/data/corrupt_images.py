@@ -5,6 +5,8 @@ import os
 import tensorflow as tf
 from absl import logging
 
+from keras_sat.checks.datasets import UNDECODABLE
+
 # Images that are decoded at a time, unless two batches are more.
 AT_A_TIME = 2 * os.cpu_count()
 
@@ -70,8 +72,8 @@ def raise_error(name):
     Returns:
         scalar bool tensor, `False`, which the graph needs to have.
     """
-    message = "Cannot decode the image"
-    with tf.control_dependencies([tf.debugging.Assert(False, [message, name])]):
+    failure = tf.debugging.Assert(False, [UNDECODABLE, name])
+    with tf.control_dependencies([failure]):
         return tf.constant(False)
 
 
@@ -87,7 +89,8 @@ def skip_and_note(skipped):
     """
 
     def note(name):
-        skipped.add(name.decode())
+        name = name.decode()
+        skipped.add(name)
         logging.warning("Skipped an image that cannot be decoded: %s", name)
         return False
 

@@ -86,7 +86,9 @@ def idx_folder(
         options.setdefault("augmentation", WHOLE_IMAGES)
     defaults = {"image_size": images.shape[1], "crop_padding": 0}
     options = PipelineOptions(**defaults | options)
-    return pipeline.batches_of(_source(images, labels, names, chosen), options)
+    place = f"{os.fspath(directory)}, {subset}"
+    source = _source(place, images, labels, names, chosen)
+    return pipeline.batches_of(source, options)
 
 
 def read_pair(directory, stem):
@@ -223,10 +225,11 @@ def _class_names(class_names, labels):
     return names
 
 
-def _source(images, labels, class_names, numbers):
+def _source(place, images, labels, class_names, numbers):
     """Returns arrays as a `Source` of encoded images.
 
     Args:
+        place: str. Where they are, for messages.
         images: uint8 array `(count, size, size)`.
         labels: uint8 array `(count,)`.
         class_names: tuple of str.
@@ -244,6 +247,7 @@ def _source(images, labels, class_names, numbers):
         return tf.io.encode_png(image, compression=0)
 
     return Source(
+        place=place,
         examples=lambda seed: dataset,
         read=read,
         fits_in_memory=True,

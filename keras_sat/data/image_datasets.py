@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import preprocessing
+from keras_sat.data import folder_split
 from keras_sat.data import pipeline
 from keras_sat.data import sources
 from keras_sat.data.augmentation import Augmentation
@@ -55,7 +56,14 @@ def load(name, split, *, data_dir=None, **options):
     )
 
 
-def image_folder(directory, *, class_names=None, **options):
+def image_folder(
+    directory,
+    *,
+    class_names=None,
+    validation_split=None,
+    subset=None,
+    **options,
+):
     """Returns the images of a folder that has a sub-folder for each class.
 
     JPEG, PNG, WebP, BMP and GIF (the first frame) are read; CMYK is converted,
@@ -67,6 +75,13 @@ def image_folder(directory, *, class_names=None, **options):
         class_names: sequence of str, or path of a text file with one name per
             line: the order of the classes, for example that of another folder.
             Must name every sub-folder. Defaults to the alphabetical order.
+        validation_split: float in `(0, 1)`. Share of the images that is held
+            out for validation, drawn by `seed`; the same images as those of
+            `keras.utils.image_dataset_from_directory` from the same files.
+            Defaults to `None`: the folder is not divided.
+        subset: str. With `validation_split`, the part that is wanted:
+            `"training"`, `"validation"`, or `"both"`, for a pair of datasets,
+            of which `training` holds for the first one only.
         **options:
             training: bool. `True` shuffles, crops at random, mirrors, and
                 leaves out images that do not fill a batch. `False` crops the
@@ -107,17 +122,21 @@ def image_folder(directory, *, class_names=None, **options):
         `tf.data.Dataset` of uint8 images `(batch, height, width, channels)`
         and int64 labels `(batch,)`; with MixUp or CutMix, float32
         labels `(batch, num_classes)`. It has the attributes `class_names`,
-        `num_classes`, `num_batches` (int, the batches of an epoch if no image
-        is left out), `epoch` (int64 `tf.Variable`, the epoch that the next
-        iteration gives; assign to it to continue from another epoch),
-        `corrupt_images` (set of str, the names left out so far) and, if not
+        `num_classes`, `num_images`, `num_batches` (int, the batches of an epoch
+        if no image is left out), `epoch` (int64 `tf.Variable`, the epoch that
+        the next iteration gives; assign to it to continue from another epoch),
+        `corrupt_images` (set of str, the names left out so far), `file_paths`
+        (list of str, the files of a folder in their fixed order) and, if not
         `training`, `view`: a dict of `crop`, `crop_padding` and `resizing`,
-        which `SATModel.export` takes and reports of robustness name.
+        which `SATModel.export` takes and reports of robustness name. With
+        `subset="both"`, a pair of these.
 
     Raises:
         TypeError: If an argument is of another kind, or not known.
-        ValueError: If the folder is missing, has fewer than two classes or a
-            class without images, or if `class_names` disagrees.
+        ValueError: If `validation_split` and `subset` do not fit together or
+            leave a part without images; if the folder is missing, has fewer
+            than two classes or a class without images, or if `class_names`
+            disagrees.
 
     Example:
 
@@ -127,9 +146,17 @@ def image_folder(directory, *, class_names=None, **options):
     ```
     """
     options = PipelineOptions(**options)
-    return pipeline.batches_of(
-        sources.from_folder(directory, class_names), options
-    )
+    folder_split.check(validation_split, subset)
+
+    def batches(part, options):
+        choose = folder_split.chooser(part, validation_split, options.seed)
+        source = sources.from_folder(directory, class_names, choose)
+        return pipeline.batches_of(source, options)
+
+    if subset != "both":
+        return batches(subset, options)
+    held_out = dataclasses.replace(options, training=False)
+    return batches("training", options), batches("validation", held_out)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import preprocessing
+from keras_sat import programs
 from keras_sat.data import corrupt_images
 
 
@@ -43,10 +44,13 @@ def batches_of(source, options):
     batches.class_names = source.class_names
     batches.num_classes = num_classes
     batches.num_batches = num_batches
+    batches.num_images = source.size
     batches.epoch = epoch
     batches.corrupt_images = skipped
+    batches.file_paths = list(source.file_paths)
     if not options.training:
         batches.view = options.view.settings()
+    programs.say(f"{source.place}: {source.size} images, {num_classes} classes")
     return batches
 
 

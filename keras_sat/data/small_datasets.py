@@ -37,7 +37,9 @@ def digits(batch_size=64, image_size=32, channels=3):
         image_size, channels)` in `[0, 1]` and int32 labels `(batch,)` in 0 to
         9. The first, for training, holds 1,437 images, shuffles them anew in
         each epoch and leaves out those that do not fill a batch. The second,
-        for testing, holds all of the 360 others in a fixed order.
+        for testing, holds all of the 360 others in a fixed order. Both have
+        the attributes `class_names`, `num_classes` and `num_batches`, so that
+        `recipes.train` takes them.
 
     Raises:
         ImportError: If scikit-learn is missing.
@@ -80,7 +82,15 @@ def digits(batch_size=64, image_size=32, channels=3):
     pipeline.check_batch_size(batch_size, size)
     train = train.shuffle(size).batch(batch_size, drop_remainder=True)
     test = test.batch(batch_size)
-    return tuple(ds.map(enlarge).prefetch(1) for ds in (train, test))
+    train, test = (ds.map(enlarge).prefetch(1) for ds in (train, test))
+    for dataset, chosen in ((train, ~is_test), (test, is_test)):
+        dataset.num_images = int(chosen.sum())
+        dataset.class_names = tuple(map(str, range(10)))
+        dataset.num_classes = 10
+        dataset.num_batches = len(dataset)
+    # They fill their images, and an export of a model has to know.
+    test.view = {"crop": "centre"}
+    return train, test
 
 
 def cifar10(batch_size=128, data_dir=None, augment=True, download=True):

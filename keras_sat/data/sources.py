@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat import extras
+from keras_sat.data import exif_notes
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 KNOWN = ("cifar10", "cifar100", "imagenet2012", "imagenette")
@@ -21,6 +22,7 @@ class Source:
     """A collection of encoded images with their labels.
 
     Args:
+        place: str. Where they are, for messages.
         examples: function from a seed, or from `None` for a fixed order, to a
             `tf.data.Dataset` of `(name, payload, label)`. The name of the file
             or record is for messages. The payload, a string tensor, is the path
@@ -33,22 +35,28 @@ class Source:
         class_names: tuple of str, one for each label.
         is_gray: bool. Whether images have one channel instead of three.
             Defaults to `False`.
+        file_paths: tuple of str, one for each image in the fixed order, if each
+            is a file of its own. Defaults to none.
     """
 
+    place: str
     examples: Callable
     read: Callable
     fits_in_memory: bool
     size: int
     class_names: tuple
     is_gray: bool = False
+    file_paths: tuple = ()
 
 
-def from_folder(directory, class_names=None):
+def from_folder(directory, class_names=None, part=None):
     """Returns the images of a folder that has a sub-folder for each class.
 
     Args:
         directory: str or path-like.
         class_names: see `image_datasets.image_folder`.
+        part: function from the number of images to the indices of those that
+            are wanted. Defaults to all of them.
 
     Returns:
         `Source`.
@@ -77,16 +85,23 @@ def from_folder(directory, class_names=None):
         images = _images(os.path.join(directory, name))
         paths += images
         labels += [label] * len(images)
+    if part is not None:
+        indices = part(len(paths))
+        paths = [paths[i] for i in indices]
+        labels = [labels[i] for i in indices]
     # A path is the name and the payload.
     dataset = tf.data.Dataset.from_tensor_slices(
         (paths, paths, np.array(labels, np.int64))
     )
+    exif_notes.say_turned(paths)
     return Source(
+        place=directory,
         examples=lambda seed: dataset,
         read=tf.io.read_file,
         fits_in_memory=True,
         size=len(paths),
         class_names=names,
+        file_paths=tuple(paths),
     )
 
 
@@ -216,6 +231,7 @@ def from_tfds(name, split, data_dir=None):
     except (KeyError, ValueError) as error:
         _refuse_split(split, builder, error)
     return Source(
+        place=f"{name}, {split}",
         examples=examples,
         read=tf.identity,
         fits_in_memory=False,

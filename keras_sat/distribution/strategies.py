@@ -1,12 +1,13 @@
 """The choice of a strategy, and questions to the chosen one."""
 
+import collections
 import json
 import os
 
 import tensorflow as tf
-from absl import logging
 
 from keras_sat import checks
+from keras_sat import programs
 
 # The devices that `strategy` can be asked for.
 KINDS = ("auto", "tpu", "workers", "slurm", "gpus", "one")
@@ -17,7 +18,7 @@ def strategy(kind="auto", devices=None, tpu=None):
 
     `"auto"` takes the first that applies: a TPU, the workers that the
     environment variable `TF_CONFIG` lists, several GPUs, one device. The choice
-    is logged. Call this before you use TensorFlow for anything else. Build the
+    is printed. Call this before you use TensorFlow for anything else. Build the
     network, the `SATModel` and the arguments of `compile` in the `scope()` of
     the strategy.
 
@@ -54,13 +55,29 @@ def strategy(kind="auto", devices=None, tpu=None):
     if kind == "auto":
         kind = "gpus" if devices else _kind(tpu)
     chosen = _build(kind, devices, tpu)
-    logging.info(
-        "Strategy %r: %s with %d replica(s).",
-        kind,
-        type(chosen).__name__,
-        chosen.num_replicas_in_sync,
-    )
+    programs.say(_described(chosen))
     return chosen
+
+
+def _described(chosen):
+    """Returns the devices of a strategy in words: "2 GPUs, MirroredStrategy".
+
+    Args:
+        chosen: `tf.distribute.Strategy`.
+    """
+    if chosen is tf.distribute.get_strategy():
+        name = "no strategy"
+        # It names no device, and TensorFlow takes a GPU if there is one.
+        kinds = ["GPU" if tf.config.list_physical_devices("GPU") else "CPU"]
+    else:
+        name = type(chosen).__name__
+        kinds = [d.split(":")[-2] for d in chosen.extended.worker_devices]
+    counts = collections.Counter(kinds).items()
+    words = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts]
+    if several_workers(chosen):
+        total = chosen.num_replicas_in_sync
+        words.append(f"{total} replicas on all workers")
+    return ", ".join([*words, name])
 
 
 def _kind(tpu):

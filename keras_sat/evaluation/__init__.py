@@ -1,5 +1,6 @@
 """Evaluation of how robust a classifier is, and reasons to doubt it."""
 
+from keras_sat.evaluation.adversarial_pictures import adversarial_pictures
 from keras_sat.evaluation.comparison import Comparison
 from keras_sat.evaluation.comparison import PairedAccuracies
 from keras_sat.evaluation.comparison import compare
@@ -14,6 +15,7 @@ __all__ = [
     "Finding",
     "PairedAccuracies",
     "RobustnessReport",
+    "adversarial_pictures",
     "compare",
     "convergence_curve",
     "evaluate_robustness",

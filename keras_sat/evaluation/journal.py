@@ -32,7 +32,7 @@ class Journal:
     """
 
     def __init__(self, path, header):
-        self._entries = {}
+        self._entries, self._added = {}, 0
         self._path = None if path is None else checks.path("state_path", path)
         if self._path is None:
             return
@@ -59,6 +59,11 @@ class Journal:
         """True if there is no result yet."""
         return not self._entries
 
+    @property
+    def has_grown(self):
+        """True if a result was added that the file did not hold before."""
+        return self._added > 0
+
     def get(self, *key):
         """Returns the result under a key of integers, or `None`."""
         return self._entries.get(key)
@@ -66,6 +71,7 @@ class Journal:
     def add(self, *key, value):
         """Adds a result under a key of integers, and writes it to the disk."""
         self._entries[key] = value
+        self._added += 1
         if self._path is not None:
             self._append({"key": key, "value": value})
 

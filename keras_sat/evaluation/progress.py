@@ -68,6 +68,17 @@ class Progress:
         """
         self._show(text, text)
 
+    def note(self, text):
+        """Writes a line that is not written over.
+
+        Args:
+            text: str, without a line break.
+        """
+        if self.verbose:
+            self.close()
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
     def _show(self, line, kind):
         """Shows a line if it is of a new kind, or the last one was long ago."""
         if not self.verbose:

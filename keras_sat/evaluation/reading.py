@@ -141,7 +141,7 @@ def stream(dataset, batch_size):
             dataset,
             error=TypeError,
         )
-    return map(_labelled, dataset), size
+    return map(_labelled, datasets.elements(dataset)), size
 
 
 def _batches_of_arrays(images, labels, batch_size):

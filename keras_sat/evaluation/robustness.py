@@ -135,7 +135,10 @@ def evaluate_robustness(
         header = journal_header.header(
             evaluated, data, attacks, request.epsilon, seed, adversarial_dir
         )
-        with _files(state_path, adversarial_dir, header) as (saved, kept):
+        with _files(state_path, adversarial_dir, header, progress.note) as (
+            saved,
+            kept,
+        ):
             search = WorstCaseSearch(
                 evaluated,
                 tried,
@@ -180,10 +183,15 @@ def _how_to_go_on(state_path):
 
 
 @contextlib.contextmanager
-def _files(state_path, adversarial_dir, header):
+def _files(state_path, adversarial_dir, header, note):
     """Yields the journal and the snapshots, and the adversarial files.
 
     No other process writes to the same places meanwhile.
+
+    Args:
+        state_path, adversarial_dir: see `evaluate_robustness`.
+        header: dict that describes the evaluation.
+        note: function that tells users a str.
     """
     with (
         files.alone("state_path", state_path),
@@ -192,7 +200,12 @@ def _files(state_path, adversarial_dir, header):
     ):
         journal = Journal(state_path, header)
         kept = AdversarialFiles(adversarial_dir, journal.is_new)
+        continues = not journal.is_new
+        if continues:
+            note(f"The evaluation goes on from {os.fspath(state_path)!r}.")
         yield (journal, snapshots), kept
+        if continues and not journal.has_grown:
+            note("It was finished already: all results are from there.")
 
 
 def _with_experiments(report, results, search, say):

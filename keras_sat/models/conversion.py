@@ -6,6 +6,7 @@ from absl import logging
 
 from keras_sat import activations
 from keras_sat import checks
+from keras_sat import programs
 from keras_sat.checks import endings
 from keras_sat.models import activation_places
 from keras_sat.models.copying import RebuildError
@@ -32,7 +33,7 @@ def convert_activations(
     smooth_gates=False,
     remove_softmax=False,
     momentum=None,
-    print_fn=logging.info,
+    print_fn=None,
 ):
     """Builds a model like `model` with other activations.
 
@@ -62,8 +63,8 @@ def convert_activations(
             hundreds of steps, with `0.9` for tens. Defaults to that of
             `model`.
         print_fn: function of str, like `print`. It is called with a line for
-            each activation that is replaced, and with a summary. Defaults to
-            `absl.logging.info`.
+            each activation that is replaced, and with a summary. By default,
+            the summary is printed, and the lines go to the log of absl.
 
     Returns:
         A functional or sequential `keras.Model`, not compiled.
@@ -100,9 +101,9 @@ def convert_activations(
             "Pass another activation where they are made.",
         )
     replacer.give_weights(share_weights)
-    _report_replaced(replacer.replaced, print_fn)
+    _report_replaced(replacer.replaced, print_fn or logging.info)
     _refuse_missed(converted, names, activation)
-    _report_summary(model, converted, replacer, print_fn)
+    _report_summary(model, converted, replacer, print_fn or programs.say)
     return converted
 
 

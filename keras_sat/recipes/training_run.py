@@ -24,6 +24,7 @@ def train(
     strategy=None,
     precision="float32",
     report_images=1000,
+    verbose="auto",
     **options,
 ):
     """Trains by a recipe, then evaluates and exports the best epoch.
@@ -46,6 +47,8 @@ def train(
             `"mixed_bfloat16"` or `"mixed_float16"`. Defaults to `"float32"`.
         report_images: int >= 1. Number of images that AutoAttack attacks, the
             first ones of `test_ds`. Defaults to `1000`.
+        verbose: `"auto"`, 0, 1 or 2. See `keras.Model.fit`; with 0, the
+            evaluation shows nothing either. Defaults to `"auto"`.
         **options: other arguments of `callbacks.standard`.
 
     Returns:
@@ -87,10 +90,11 @@ def train(
             epochs=recipe.epochs,
             validation_data=test_ds,
             callbacks=callbacks.standard(model, directory, test_ds, **options),
+            verbose=verbose,
         )
         best = _best_model(recipe, train_ds, strategy, directory)
         report = _report(
-            best, test_ds, report_images, recipe.epsilon, directory
+            best, test_ds, report_images, recipe.epsilon, directory, verbose
         )
         if is_chief:
             report.save(directory)
@@ -155,7 +159,7 @@ def _best_model(recipe, dataset, strategy, directory):
     return best
 
 
-def _report(model, dataset, count, epsilon, directory):
+def _report(model, dataset, count, epsilon, directory, verbose):
     """Evaluates a model against AutoAttack; continues after an interruption.
 
     Args:
@@ -164,6 +168,7 @@ def _report(model, dataset, count, epsilon, directory):
         count: int. Number of images.
         epsilon: float. The radius.
         directory: str. The folder of the state of the evaluation.
+        verbose: 0 to show nothing.
 
     Returns:
         `RobustnessReport`.
@@ -181,4 +186,5 @@ def _report(model, dataset, count, epsilon, directory):
         images,
         epsilon=epsilon,
         state_path=state_path,
+        verbose=0 if verbose == 0 else 1,
     )

@@ -1,9 +1,9 @@
 """Batches that replicas can share."""
 
 import tensorflow as tf
-from absl import logging
 
 from keras_sat import checks
+from keras_sat import programs
 
 
 def shared_evenly(x, y, batch_size, replicas):
@@ -38,7 +38,7 @@ def shared_evenly(x, y, batch_size, replicas):
         return x
     size = _batch_size(next(iter(x.take(1))))
     _check_multiple("batch_size", int(size), replicas)
-    logging.info("Batches of other sizes than %d are left out.", size)
+    programs.say(f"Batches of other sizes than {size} are left out.")
     return _of_size(int(size), x)
 
 

@@ -1,5 +1,7 @@
 """Tests of `keras_sat.callbacks.BestCheckpoint`."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -32,7 +34,7 @@ class BestCheckpointTest(TestCase):
         self.folder = pathlib.Path(self.get_temp_dir()) / "new"
         self.path = self.folder / "best.keras"
 
-    def fit(self, accuracies, initial_epoch=0):
+    def fit(self, accuracies, initial_epoch=0, verbose=0):
         network, images, labels = self.tiny_classifier()
         model = keras_sat.SATModel(network)
         model.fit(
@@ -43,7 +45,7 @@ class BestCheckpointTest(TestCase):
                 Script(accuracies),
                 keras_sat.callbacks.BestCheckpoint(self.path),
             ],
-            verbose=0,
+            verbose=verbose,
         )
         return model
 
@@ -60,6 +62,18 @@ class BestCheckpointTest(TestCase):
         self.assertEqual(
             sorted(os.listdir(self.folder)), ["best.json", "best.keras"]
         )
+
+    def test_the_best_epoch_is_said(self):
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            self.fit([0.1, 0.4, 0.3], verbose=2)
+        said = [
+            line for line in output.getvalue().splitlines() if "best" in line
+        ]
+        self.assertEqual(
+            said[-1],
+            "Epoch 2 is the best so far: val_robust_accuracy is 0.4000.",
+        )
+        self.assertLen(said, 2)
 
     def test_training_that_goes_on_knows_what_to_beat(self):
         self.fit([0.1, 0.4])

@@ -1,5 +1,7 @@
 """Tests of `keras_sat.callbacks.Resume`, with processes that are killed."""
 
+import contextlib
+import io
 import os
 import pathlib
 import random
@@ -46,15 +48,37 @@ class InterruptTest(TestCase):
         self.folder = pathlib.Path(self.get_temp_dir())
         self.network, self.images, self.labels = self.tiny_classifier()
 
-    def fit(self, *callbacks, epochs=2):
+    def fit(self, *callbacks, epochs=2, verbose=0):
         resume = keras_sat.callbacks.Resume(self.folder)
         keras_sat.SATModel(self.network).fit(
             *(self.images, self.labels),
             batch_size=8,
             epochs=epochs,
             callbacks=[*callbacks, resume],
-            verbose=0,
+            verbose=verbose,
         )
+
+    def said(self, **options):
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            self.fit(**options)
+        return output.getvalue()
+
+    def test_it_says_where_training_goes_on_and_that_it_is_finished(self):
+        with self.assertRaises(KeyboardInterrupt):
+            self.fit(Interrupt("on_train_batch_begin"))
+        saved = f"saved in {str(self.folder)!r}."
+        self.assertStartsWith(
+            self.said(epochs=1, verbose=2),
+            f"Training goes on from epoch 1/1 after step 2, {saved}\n",
+        )
+        self.assertEqual(
+            self.said(epochs=1, verbose=2),
+            f"Training is finished already: 1/1, {saved}\n",
+        )
+        self.assertStartsWith(
+            self.said(verbose=2), f"Training goes on from epoch 2/2, {saved}\n"
+        )
+        self.assertEqual(self.said(), "")
 
     def test_training_is_saved_before_it_is_interrupted(self):
         with self.assertRaises(KeyboardInterrupt):

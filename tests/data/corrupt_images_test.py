@@ -2,9 +2,11 @@
 
 from unittest import mock
 
+import keras
 import tensorflow as tf
 from absl.testing import parameterized
 
+import keras_sat
 from keras_sat import data
 from tests import photographs
 from tests.data.folders import GrayFolder
@@ -39,6 +41,35 @@ class CorruptImagesTest(GrayFolder):
         dataset = self.dataset(training=training, corrupt="skip", batch_size=1)
         self.assertCountEqual(self.numbers(dataset), range(24))
         self.assertEqual(dataset.corrupt_images, {str(path)})
+
+    @parameterized.parameters("fit", "evaluate", "evaluate_robustness")
+    def test_in_mid_epoch_it_is_one_error_that_names_the_file(self, name):
+        # The last one of the second class.
+        path = self.root / "b" / "99 [1].png"
+        path.write_bytes(self.damaged("text"))
+        dataset = self.dataset(training=name == "fit")
+        network = keras.Sequential(
+            [keras.Input((8, 8, 3)), keras.layers.Flatten()]
+            + [keras.layers.Dense(2)]
+        )
+        model = keras_sat.SATModel(network)
+        call = {
+            "fit": lambda: model.fit(dataset, verbose=0),
+            "evaluate": lambda: model.evaluate(dataset, verbose=0),
+            "evaluate_robustness": lambda: keras_sat.evaluate_robustness(
+                model, dataset, "apgd-ce", 0, verbose=0
+            ),
+        }[name]
+        with self.assertRaises(ValueError) as caught:
+            call()
+        message = str(caught.exception)
+        self.assertStartsWith(
+            message, "`dataset` must give images that can be decoded."
+        )
+        self.assertEqual(message.count(str(path)), 1)
+        self.assertNotIn("\n", message)
+        # Nothing of TensorFlow's own error is shown.
+        self.assertTrue(caught.exception.__suppress_context__)
 
     def test_an_epoch_with_nothing_but_corrupt_images_is_empty(self):
         for path in self.root.glob("*/*.png"):

@@ -1,5 +1,7 @@
 """The choice of a strategy, on machines of all kinds."""
 
+import contextlib
+import io
 import json
 import os
 from unittest import mock
@@ -52,11 +54,28 @@ class StrategyTest(TestCase):
             mock.patch.dict(os.environ, environment),
             mock.patch.object(strategies, "_build") as build,
         ):
-            build.return_value.num_replicas_in_sync = 2
-            with self.assertLogs("absl", "INFO") as logs:
-                keras_sat.strategy()
+            build.return_value = tf.distribute.get_strategy()
+            keras_sat.strategy()
         self.assertEqual(build.call_args.args[0], expected)
-        self.assertRegex(logs.output[0], f"Strategy '{expected}': .*2 replica")
+
+    def said(self, **options):
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            keras_sat.strategy(**options)
+        return output.getvalue()
+
+    def test_the_devices_are_said(self):
+        with devices(GPU=1):
+            self.assertEqual(self.said(), "1 GPU, no strategy\n")
+        with devices():
+            self.assertEqual(self.said(), "1 CPU, no strategy\n")
+        mirrored = mock.Mock(spec=tf.distribute.MirroredStrategy)
+        mirrored.extended.worker_devices = [
+            f"/job:localhost/replica:0/task:0/device:GPU:{i}" for i in range(2)
+        ]
+        type(mirrored).__name__ = "MirroredStrategy"
+        with mock.patch.object(strategies, "_build", return_value=mirrored):
+            said = self.said(kind="gpus")
+        self.assertEqual(said, "2 GPUs, MirroredStrategy\n")
 
     def test_one_device_is_the_strategy_of_tensorflow(self):
         self.assertIs(keras_sat.strategy("one"), tf.distribute.get_strategy())

@@ -1,5 +1,7 @@
 """A journal across cuts, and files that are none."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -96,6 +98,24 @@ class ResumeTest(ResumedTestCase):
         again = self.run_with_state(attacks=Loud(), state_path=self.path + "2")
         self.assertEqual((first, calls), (again, []))
         self.assertEqual(self.run_with_state(), whole)
+
+    def said(self):
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            self.run_with_state(verbose=1)
+        return output.getvalue()
+
+    def test_it_says_that_it_goes_on_and_that_it_was_finished(self):
+        goes_on = f"The evaluation goes on from {self.path!r}.\n"
+        finished = "It was finished already: all results are from there.\n"
+        self.assertNotIn(goes_on, self.said())
+        output = self.said()
+        self.assertIn(goes_on, output)
+        self.assertIn(finished, output)
+        path = pathlib.Path(self.path)
+        path.write_bytes(b"".join(self.lines()[:3]))
+        output = self.said()
+        self.assertIn(goes_on, output)
+        self.assertNotIn(finished, output)
 
     def test_leaves_a_file_alone_that_is_no_state(self):
         for content in (b"precious", b'{"a": 1}\n', b"\x00\xff\n", b'{"f'):

@@ -1,5 +1,8 @@
 """Tests of `convert_activations`; `families_test.py` has those of others."""
 
+import contextlib
+import io
+
 import keras
 import numpy as np
 import pytest
@@ -44,6 +47,15 @@ class ConvertActivationsTest(TestCase):
         self.assertEqual(
             lines[-1],
             "7 activations replaced, others: 1 hard_sigmoid, 1 silu, 1 softmax",
+        )
+
+    def test_the_summary_is_printed_by_default(self):
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            convert_activations(mixed(), "mish")
+        self.assertEqual(
+            output.getvalue(),
+            "7 activations replaced, others: 1 hard_sigmoid, 1 silu, "
+            "1 softmax\n",
         )
 
     @parameterized.parameters(mobile, with_block)

@@ -1,0 +1,304 @@
+"""`keras-sat train`."""
+
+import dataclasses
+import json
+import os
+import re
+import sys
+from typing import Literal
+
+from keras_sat_command import pictures
+from keras_sat_command import problems
+from keras_sat_command.flags import OptionalNumber
+from keras_sat_command.flags import OptionalWhole
+
+RecipeName = Literal[
+    "auto",
+    "cifar10",
+    "cifar10_awp",
+    "cifar10_mart",
+    "cifar10_trades_ema",
+    "imagenet_efficientnet",
+    "imagenet_light",
+    "imagenet_modern",
+    "imagenet_resnet",
+]
+Devices = Literal["auto", "tpu", "workers", "slurm", "gpus", "one"]
+Corrupt = Literal["error", "skip"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+# From kinds of data to their recipes, and to other values of these for sets of
+# a few thousand pictures: moving averages over so few steps would still hold
+# the first weights.
+FEW = {"ema": 0.0, "epochs": 60, "batch_size": 64}
+RECIPES = {
+    "folder": ("imagenet_modern", FEW | {"image_size": 128}),
+    "digits": ("cifar10", FEW | {"image_size": 16}),
+    "idx": ("cifar10", FEW | {"image_size": 28}),
+    "tfds": ("imagenet_resnet", {}),
+}
+# Fields of recipes that are counted in epochs, or are fractions of a radius.
+IN_EPOCHS = (
+    "warmup_epochs",
+    "epsilon_warmup_epochs",
+    "step_size_warmup_epochs",
+)
+IN_RADII = ("step_size", "eval_step_size")
+
+
+def train(
+    data: str,
+    output: str,
+    *,
+    test_data: str | None = None,
+    validation_split: OptionalNumber = None,
+    splits: tuple[str, str] = ("train", "test"),
+    data_dir: str | None = None,
+    recipe: RecipeName = "auto",
+    network: str | None = None,
+    activation: str | None = None,
+    image_size: OptionalWhole = None,
+    channels: OptionalWhole = None,
+    batch_size: OptionalWhole = None,
+    epochs: OptionalWhole = None,
+    epsilon: OptionalNumber = None,
+    set: tuple[str, ...] = (),
+    corrupt: Corrupt = "error",
+    strategy: Devices = "auto",
+    precision: Precision = "float32",
+    seed: int = 0,
+    report_images: int = 1000,
+    tensorboard: bool = False,
+):
+    """Trains a robust classifier by a recipe, measures and exports it.
+
+    Args:
+        data: A folder with a sub-folder of pictures for each class, one with
+            the files of MNIST or its family, digits (of scikit-learn), or a
+            name of tensorflow-datasets, like cifar10.
+        output: Folder for the model, its report and its export. The same
+            command goes on in it after a kill.
+        test_data: Another folder, to validate on.
+        validation_split: Share of DATA to validate on, without --test-data
+            0.2.
+        splits: Of tensorflow-datasets, to train and to validate on.
+        data_dir: Folder of the prepared tensorflow-datasets.
+        recipe: Published values to train by; auto is one that fits DATA.
+        network: Another network than that of the recipe, like resnet18.
+        activation: Another activation, like gelu.
+        image_size: Height and width of the pictures.
+        channels: 1 for gray pictures, 3 for colors.
+        batch_size: Pictures in a step, on all devices together.
+        epochs: Passes over the pictures; warm-ups and decays are scaled.
+        epsilon: Radius in the L-infinity norm, like 8/255; steps are scaled.
+        set: Other fields of the recipe, like steps=3 ema=0.99.
+        corrupt: Whether a broken picture ends training, or is left out.
+        strategy: Devices to use.
+        precision: Numbers to compute with.
+        seed: Seed of all random numbers.
+        report_images: Pictures that AutoAttack attacks at the end.
+        tensorboard: Write logs for TensorBoard.
+    """
+    kind = pictures.kind_of(data)
+    if kind == "npz":
+        problems.wrong("DATA", f"must not be a file to train on: {data!r}")
+    import keras
+
+    import keras_sat
+
+    given = {
+        "network": network,
+        "activation": activation,
+        "image_size": image_size,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "epsilon": epsilon,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    chosen = _recipe(kind, data, recipe, given, set)
+    devices = keras_sat.strategy(strategy)
+    keras.utils.set_random_seed(seed)
+    sets = _Sets(kind, data, test_data, validation_split, splits, data_dir)
+    options = {"corrupt": corrupt} if kind in ("folder", "tfds") else {}
+    if channels or kind in ("digits", "idx"):
+        options["channels"] = channels or 1
+    with problems.arguments(directory="OUTPUT"):
+        _, report = keras_sat.recipes.train(
+            chosen,
+            *sets.both(chosen, seed, options),
+            output,
+            strategy=devices,
+            precision=precision,
+            report_images=report_images,
+            tensorboard=tensorboard,
+            verbose=_verbose(),
+        )
+    written = f"{output}: " + ", ".join(sorted(_visible(output)))
+    return f"{report}\n\n{written}"
+
+
+def _verbose():
+    """Returns whether Keras draws bars, or writes a line for each epoch."""
+    colored = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return 1 if colored else 2
+
+
+def _visible(folder):
+    return [name for name in os.listdir(folder) if not name.startswith(".")]
+
+
+def _recipe(kind, data, name, given, assignments):
+    """Returns the recipe that flags describe.
+
+    Args:
+        kind: str. See `pictures.kind_of`.
+        data: str. The name of the data.
+        name: str. The name of the recipe, or `"auto"`.
+        given: dict from fields to values of flags.
+        assignments: list of str like `steps=3`.
+    """
+    import keras_sat
+
+    usual, changes = RECIPES[kind]
+    if data in pictures.SMALL:
+        usual = "cifar10"
+    if name != "auto":
+        usual, changes = name, {}
+        if kind != "tfds":
+            # Digits and photographs are not of the size of CIFAR or ImageNet.
+            changes = {"image_size": RECIPES[kind][1]["image_size"]}
+    assigned = _assigned(assignments)
+    changes = changes | given | assigned
+    recipe = keras_sat.recipes.get(usual)
+    if _family(changes.get("network", recipe.network)) != _family(
+        recipe.network
+    ):
+        # Builders of another family have other options.
+        changes = {"network_options": {}} | changes
+    with problems.arguments(**{name: f"--set {name}" for name in assigned}):
+        return recipe.replace(**_scaled(recipe, changes) | changes)
+
+
+def _family(network):
+    """Returns the letters that the name of a network begins with."""
+    return re.match("[a-z_]*", network)[0]
+
+
+def _assigned(assignments):
+    """Returns a dict of the values of `--set`."""
+    import keras_sat
+
+    known = [f.name for f in dataclasses.fields(keras_sat.recipes.Recipe)]
+    values = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or name not in known:
+            problems.wrong(
+                "--set",
+                f"must be FIELD=VALUE with one of {', '.join(known)}. "
+                f"Received: {assignment}",
+            )
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def _scaled(recipe, changes):
+    """Returns fields that change with the number of epochs and the radius."""
+    fields = {}
+    if "epochs" in changes:
+        factor = changes["epochs"] / recipe.epochs
+        fields = {name: getattr(recipe, name) * factor for name in IN_EPOCHS}
+        fields["decay_epochs"] = [e * factor for e in recipe.decay_epochs]
+    if "epsilon" in changes:
+        factor = changes["epsilon"] / recipe.epsilon
+        fields |= {name: getattr(recipe, name) * factor for name in IN_RADII}
+    return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sets:
+    """The sets to train and to validate on, as flags describe them."""
+
+    kind: str
+    data: str
+    test_data: str | None
+    validation_split: float | None
+    splits: tuple
+    data_dir: str | None
+
+    def both(self, recipe, seed, options):
+        """Returns the two datasets for a recipe.
+
+        Args:
+            recipe: `Recipe`.
+            seed: int.
+            options: dict of further options of `data.image_folder`.
+        """
+        import keras_sat
+
+        if self.kind != "folder" and (self.test_data or self.validation_split):
+            flag = "--test-data" if self.test_data else "--validation-split"
+            problems.wrong(flag, "is for folders of pictures only")
+        if self.kind == "digits":
+            return keras_sat.data.digits(
+                recipe.batch_size, recipe.image_size, options["channels"]
+            )
+        with problems.arguments(
+            directory="DATA", name="DATA", split="--splits"
+        ):
+            if self.kind == "folder":
+                return self._folders(recipe.data_options | options, seed)
+            if self.kind == "idx":
+                return self._idx(recipe, seed)
+            options = recipe.data_options | options
+            options |= {"data_dir": self.data_dir}
+            training, validation = self.splits
+            return (
+                keras_sat.data.load(
+                    self.data, training, training=True, seed=seed, **options
+                ),
+                keras_sat.data.load(self.data, validation, **options),
+            )
+
+    def _folders(self, options, seed):
+        """Returns two folders, or the two parts of one."""
+        import keras_sat
+
+        if self.test_data is None:
+            share = self.validation_split
+            return keras_sat.data.image_folder(
+                self.data,
+                training=True,
+                validation_split=0.2 if share is None else share,
+                subset="both",
+                seed=seed,
+                **options,
+            )
+        if self.validation_split is not None:
+            problems.wrong("--validation-split", "is not for --test-data")
+        train_ds = keras_sat.data.image_folder(
+            self.data, training=True, seed=seed, **options
+        )
+        with problems.arguments(
+            directory="--test-data", class_names="--test-data"
+        ):
+            return train_ds, keras_sat.data.image_folder(
+                self.test_data, class_names=train_ds.class_names, **options
+            )
+
+    def _idx(self, recipe, seed):
+        """Returns the training images of MNIST, and those held out."""
+        import keras_sat
+
+        options = {
+            "batch_size": recipe.batch_size,
+            "image_size": recipe.image_size,
+        }
+        return (
+            keras_sat.data.idx_folder(
+                self.data, training=True, seed=seed, **options
+            ),
+            keras_sat.data.idx_folder(self.data, "validation", **options),
+        )

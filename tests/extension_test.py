@@ -176,6 +176,7 @@ class EvaluationTest(TestCase):
         )
         self.assertIn("SteepestStep", str(report))
 
+    @pytest.mark.large
     def test_beside_others_each_has_what_the_ones_before_have_left(self):
         problem = Linear(5)
         epsilon = problem.epsilons("linf")[1]

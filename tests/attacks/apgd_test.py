@@ -210,6 +210,7 @@ class APGDTest(TestCase):
         moved = attack.ball.size(adversarial - images)[5:]
         self.assertAllGreater(moved, 0.0)
 
+    @pytest.mark.large
     def test_the_image_of_one_example_does_not_depend_on_the_others(self):
         model, images, labels = problems.network()
         for norm, epsilon in (("linf", 0.06), ("l2", 0.4)):
@@ -272,6 +273,7 @@ class APGDTest(TestCase):
             self.assertAllEqual(missed[0] & ~missed[1], np.zeros(32, bool))
         self.assertGreater(missed[1].sum(), missed[0].sum())
 
+    @pytest.mark.large
     def test_is_stronger_than_pgd_of_as_many_steps(self):
         model, images, labels = problems.network()
         # Logits so large that the cross-entropy has no gradient in float32.

@@ -177,6 +177,7 @@ class AutoAttackTest(TestCase):
         problems.short_ensemble()(model, images, labels)
         self.assert_same_bits(model.get_weights(), before)
 
+    @pytest.mark.large
     def test_takes_uint8_images_and_one_hot_labels(self):
         model, images, labels = problems.network()
         grey = np.round(images * 255).astype("uint8")

@@ -5,6 +5,7 @@ import weakref
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -60,6 +61,7 @@ class NetworkTest(TestCase):
         network = compiled_network(model)
         self.assertBetween(network.compilations, 1, 4)
 
+    @pytest.mark.large
     def test_new_weights_are_seen_without_compiling(self):
         model, images, labels = self.tiny_classifier()
         network = compiled_network(model)

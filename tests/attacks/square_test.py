@@ -21,6 +21,7 @@ SEED = (1, 2)
 
 
 class SquareTest(TestCase):
+    @pytest.mark.large
     def test_breaks_nearly_all_that_can_be_broken(self):
         problem = Linear(2, shape=(8, 8, 1), batch=100)
         for epsilon in problem.epsilons("linf"):

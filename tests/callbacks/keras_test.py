@@ -6,6 +6,7 @@ import pathlib
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -296,6 +297,7 @@ class KerasCallbacksTest(TestCase):
             self.assertNear(predicted, validated, 1e-6)
         self.assertGreater(len(set(found)), 1)
 
+    @pytest.mark.large
     def test_weights_of_no_training_restart_the_averages(self):
         model = self.model(True, rate=1.0)
         self.fit(model, [], epochs=1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import PIL.Image
+import pytest
 import tensorflow_datasets as tfds
 from absl.testing import parameterized
 
@@ -48,6 +49,7 @@ class ImageFolderTest(GrayFolder):
         # The pictures are gray, so that all channels are the same.
         self.assertAllEqual(np.tile(gray, 3), color)
 
+    @pytest.mark.large
     def test_augmented_colors_become_gray(self):
         augmentation = data.Augmentation(
             jitter=0.4, lighting=0.1, randaugment=1, erasing=0.5, mixup=0.2
@@ -78,6 +80,7 @@ class ImageFolderTest(GrayFolder):
         self.assertAllEqual(centre, collect(self.dataset(crop_padding=0))[0])
         self.assertNotAllEqual(centre, collect(self.dataset(crop="none"))[0])
 
+    @pytest.mark.large
     def test_photographs_train(self):
         folder = photographs.write_folder(self.folder())
         dataset = data.image_folder(
@@ -94,6 +97,7 @@ class ImageFolderTest(GrayFolder):
 
 
 class LoadTest(Temporary):
+    @pytest.mark.large
     def test_a_set_in_the_layout_of_imagenet_is_read_and_trained_on(self):
         root = self.folder()
         photographs.prepare_imagenet_layout(root)

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.numeric
 
 
 class EvaluatedModelTest(TestCase):
+    @pytest.mark.large
     def test_batches_of_any_size_are_compiled_once(self):
         problem = problems.Linear(3, batch=60)
         counter = problems.Counter(problem.model)

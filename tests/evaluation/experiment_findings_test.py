@@ -165,6 +165,7 @@ class PredictionTest(TestCase):
         case = experiments(noisy, images, labels, attack, averaged=True)
         self.assertNotIn("randomised_predictions", found(case))
 
+    @pytest.mark.large
     def test_softmax_outputs_given_as_logits(self):
         model, images, labels, attack = linear()
         probabilities = keras.Sequential([model, keras.layers.Softmax()])
@@ -177,6 +178,7 @@ class PredictionTest(TestCase):
             case = experiments(wrapped, images, labels, attack)
             self.assertIn("probabilities_as_logits", found(case))
 
+    @pytest.mark.large
     def test_batch_normalization_in_training_mode(self):
         model, images, labels = self.tiny_classifier()
         normalization = model.get_layer("normalization")
@@ -215,6 +217,7 @@ class GradientTest(TestCase):
             ],
         )
 
+    @pytest.mark.large
     def test_no_gradients_at_all_are_zero_gradients(self):
         model, images, labels, _ = linear()
         attack = Square(epsilon=0.05, queries=50)
@@ -225,6 +228,7 @@ class GradientTest(TestCase):
         names = found(experiments(opaque, images, labels, attack))
         self.assertIn("margin on 100.0%", names["zero_gradients"])
 
+    @pytest.mark.large
     def test_a_flat_cross_entropy_that_hid_something(self):
         _, images, labels, _ = linear()
         confident = problems.Linear(5, scale=3000.0).model
@@ -238,6 +242,7 @@ class GradientTest(TestCase):
         )
         self.assertEqual(names["dlr"], {})
 
+    @pytest.mark.large
     def test_non_finite_gradients(self):
         model, images, labels, attack = linear()
         images[:10, 0, 0] = 0.0
@@ -251,6 +256,7 @@ class GradientTest(TestCase):
 
 
 class StrengthTest(TestCase):
+    @pytest.mark.large
     def test_more_steps_still_lower_the_accuracy(self):
         model, images, labels, attack = linear()
         weak = PGD(epsilon=0.05, steps=2, step_size=0.005)
@@ -263,6 +269,7 @@ class StrengthTest(TestCase):
         self.assertIn(f"breaks {fall:.1%}", names["not_converged"])
 
     @parameterized.parameters("linf", "l2")
+    @pytest.mark.large
     def test_robust_at_a_huge_epsilon(self, norm):
         model, images, labels, _ = linear()
         attack = APGD(epsilon=0.01, norm=norm, steps=5)

@@ -62,6 +62,7 @@ class ExperimentsTest(TestCase):
             list(curve.accuracy_by_epsilon()), [0, 0.075, 0.15, 0.3, 0.6]
         )
 
+    @pytest.mark.large
     def test_the_model_sees_no_more_images_than_a_batch(self):
         model, images, labels, attack = linear()
         sizes = []
@@ -92,6 +93,7 @@ class ExperimentsTest(TestCase):
         self.assertEqual(found(parts), {})
         self.assertEqual(max(sizes), 16)
 
+    @pytest.mark.large
     def test_each_attack_is_traced_once_for_all_batches(self):
         model, images, labels, attack = linear()
         counter = problems.Counter(model)

@@ -131,6 +131,7 @@ class DatasetTest(TestCase):
         for report in reports[1:]:
             self.assertEqual(report, reports[0])
 
+    @pytest.mark.large
     def test_slightly_out_of_range_images_are_clipped_and_reported(self):
         problem = problems.Linear(3)
         images = problem.images.copy()

@@ -66,6 +66,7 @@ class EvaluationTest(TestCase):
         self.assertBetween(reports[0].robust_accuracy, 0.05, 0.95)
         self.assertAllEqual(reports[0].outcomes, reports[1].outcomes)
 
+    @pytest.mark.large
     def test_attacks_keep_their_epsilon_unless_another_is_given(self):
         problem = problems.Linear(3)
         data = problem.images, problem.labels
@@ -325,6 +326,7 @@ class MissingGradientTest(TestCase):
         return self.problem.model(quantised(images))
 
     @parameterized.parameters("model", "compiled_model")
+    @pytest.mark.large
     def test_square_finds_what_it_finds_and_the_report_says_why(self, model):
         data = self.problem.images, self.labels
         with self.assertLogs("absl", "WARNING") as logs:

@@ -125,6 +125,7 @@ class WorstCaseTest(TestCase):
 
         return list(search.worst_cases(read, on_piece)), counts
 
+    @pytest.mark.large
     def test_neither_batches_nor_their_size_change_the_outcomes(self):
         rows = np.arange(40)
         cuts = [rows], np.split(rows, [3, 20]), np.split(rows, range(1, 40))

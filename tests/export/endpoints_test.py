@@ -89,6 +89,7 @@ class AnswersTest(ExportTest):
         with self.assertRaisesRegex(InvalidArgumentError, r"\(-1.0, 1.0\)"):
             loaded["serving_default"](images=1.1 + 0 * images)
 
+    @pytest.mark.large
     def test_the_moving_averages_are_exported_and_the_weights_stay(self):
         optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9)
         self.model.compile(optimizer)
@@ -179,6 +180,7 @@ class AnswersTest(ExportTest):
         self.assert_close(answer["logits"], expected)
         self.assertEqual(load_classifier(self.path).view, dataset.view)
 
+    @pytest.mark.large
     def test_the_export_can_be_attacked_like_the_model(self):
         self.export()
         classifier = load_classifier(self.path)

@@ -40,6 +40,7 @@ np.savez("answers.npz", **answers)
 
 
 class ServerTest(ExportTest):
+    @pytest.mark.large
     def test_a_process_with_only_tensorflow_can_answer(self):
         self.export()
         image = tf.io.encode_jpeg(self.pictures[0]).numpy()

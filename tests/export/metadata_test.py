@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import keras_sat
@@ -17,6 +18,7 @@ from tests.export.exported import ExportTest
 
 
 class MetadataTest(ExportTest):
+    @pytest.mark.large
     def test_files_are_cropped_as_in_the_evaluation_of_the_report(self):
         report = sample_reports.report()
         view = {"crop": "none", "resizing": "bicubic"}

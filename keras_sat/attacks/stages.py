@@ -177,7 +177,7 @@ def new_stage(attack, network, num_classes, size, seed, strategy=None):
     )
 
 
-def attacked(empty, images, labels, chosen=None):
+def attacked(empty, images, labels, chosen=None, rows=None):
     """Returns some images after an attack, and the others as they are.
 
     Args:
@@ -185,18 +185,22 @@ def attacked(empty, images, labels, chosen=None):
         images: float32 tensor `(batch, ...)`.
         labels: tensor `(batch,)` or `(batch, num_classes)`.
         chosen: bool array `(batch,)`. The images to attack. Defaults to all.
+        rows: int32 array `(batch,)`. The numbers of the images, all different,
+            on which random numbers depend. Defaults to their places.
 
     Returns:
         float32 tensor like `images`.
     """
     found = np.array(images)
-    rows = np.arange(len(found), dtype="int32")
+    places = np.arange(len(found), dtype="int32")
+    rows = places if rows is None else rows
     if chosen is not None:
-        rows = rows[np.asarray(chosen)]
-    empty.add(found[rows], np.asarray(labels)[rows], rows)
+        places = places[np.asarray(chosen)]
+    place_of = dict(zip(rows[places].tolist(), places.tolist(), strict=True))
+    empty.add(found[places], np.asarray(labels)[places], rows[places])
     while len(empty):
         done, adversarial = empty.work()
-        found[done] = adversarial
+        found[[place_of[row] for row in done.tolist()]] = adversarial
     return tf.constant(found)
 
 

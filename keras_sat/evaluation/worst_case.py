@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_sat import checks
 from keras_sat.attacks.seeds import fold_in
+from keras_sat.attacks.stages import attacked
 from keras_sat.attacks.stages import new_stage
 from keras_sat.evaluation.open_batch import OpenBatch
 from keras_sat.evaluation.progress import Status
@@ -140,13 +141,8 @@ class WorstCaseSearch:
         Returns:
             float32 array like `images`.
         """
-        stage, found = self._stages[i], images.copy()
-        places = {row: place for place, row in enumerate(rows.tolist())}
-        stage.add(images, labels, rows)
-        while len(stage):
-            with self.evaluated.strategy.scope():
-                done, adversarial = stage.work()
-            found[[places[row] for row in done.tolist()]] = adversarial
+        with self.evaluated.strategy.scope():
+            found = attacked(self._stages[i], images, labels, rows=rows)
         return np.asarray(self.attacks[i].project(found, images))
 
     def status(self):

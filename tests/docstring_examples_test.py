@@ -115,6 +115,9 @@ def examples():
     return {name: blocks for name, blocks in found.items() if blocks}
 
 
+EXAMPLES = examples()
+
+
 def small(num_classes=10):
     """Returns a network that compiles quickly."""
     return keras.Sequential(
@@ -186,16 +189,19 @@ class DocstringExamplesTest(TestCase):
         keras.config.disable_interactive_logging()
         self.addCleanup(keras.config.enable_interactive_logging)
 
-    @parameterized.parameters(*sorted(examples()))
+    @parameterized.parameters(*sorted(EXAMPLES))
     def test_the_example_runs(self, name):
         names = Reader().names()
-        write_folder("flowers/train", count=4)
-        names["model"].save("model.keras")
-        for block in examples()[name]:
+        for block in EXAMPLES[name]:
+            # The files that some readers have.
+            if "flowers/train" in block:
+                write_folder("flowers/train", count=4)
+            if "model.keras" in block:
+                names["model"].save("model.keras")
             for old, new in SMALLER.get(name, ()):
                 self.assertIn(old, block)
                 block = block.replace(old, new)
             exec(compile(block, name, "exec"), names)
 
     def test_only_names_with_examples_have_smaller_ones(self):
-        self.assertContainsSubset(SMALLER, examples())
+        self.assertContainsSubset(SMALLER, EXAMPLES)

@@ -43,6 +43,8 @@ COMMANDS = (
     Command("import torch", "importing", "torch"),
     Command("export", "networks", "export"),
     Command("report show", "reports", "show"),
+    Command("report compare", "reports", "compare"),
+    Command("report html", "reports", "html"),
     Command("doctor", "doctor", "doctor"),
 )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.metadata
 import inspect
 import logging
 import os
@@ -16,6 +17,7 @@ from keras_sat_command import problems
 
 HELP = """\
 usage: keras-sat [--debug] COMMAND ...
+       keras-sat --version
 
 Trains image classifiers that withstand adversarial perturbations, and measures
 how robust they are.
@@ -58,16 +60,12 @@ def _run(words, debug):
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP.format(listing=commands.listing()), end="")
         return 0 if words else problems.WRONG_USAGE
+    if words == ["--version"]:
+        print(f"keras_sat {importlib.metadata.version('keras_sat')}")
+        return 0
     command, rest = commands.find(words)
     if command is None:
         return _unknown(words)
-    options = [
-        name
-        for name, parameter in inspect.signature(
-            command.function
-        ).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    ]
     try:
         prog = f"keras-sat {command.words}"
         call = flags.parsed(command.function, rest, prog)
@@ -86,9 +84,16 @@ def _run(words, debug):
     except Exception as error:
         if debug:
             traceback.print_exc()
+        options = _options(command.function)
         text, code = problems.explained(error, options)
         return _failed(text, code)
     return 0
+
+
+def _options(function):
+    """Returns the names of the arguments that are flags."""
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
 def _unknown(words):

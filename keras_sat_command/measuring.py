@@ -70,19 +70,12 @@ def evaluate(
     with devices.scope():
         classifier = classifiers.load(model)
     value_range = _value_range(classifier, value_range)
-    dataset, _ = pictures.some(
-        pictures.to_evaluate(
-            data,
-            split,
-            classifiers.image_shape(classifier, image_size),
-            value_range,
-            _view(model, classifier, crop) | {"corrupt": corrupt},
-            batch_size,
-            data_dir,
-        ),
-        images,
-        batch_size,
+    view = _view(model, classifier, crop) | {"corrupt": corrupt}
+    shape = classifiers.image_shape(classifier, image_size)
+    whole = pictures.to_evaluate(
+        data, split, shape, value_range, view, batch_size, data_dir
     )
+    dataset, _ = pictures.some(whole, images, batch_size)
     state = None
     # Workers would go on from different places, so they start anew.
     if output and not keras_sat.distribution.several_workers(devices):
@@ -149,14 +142,10 @@ def attack(
 
     classifier = classifiers.load(model)
     value_range = _value_range(classifier, value_range)
+    view = _view(model, classifier, crop)
+    shape = classifiers.image_shape(classifier, image_size)
     whole = pictures.to_evaluate(
-        data,
-        split,
-        classifiers.image_shape(classifier, image_size),
-        value_range,
-        _view(model, classifier, crop),
-        batch_size,
-        data_dir,
+        data, split, shape, value_range, view, batch_size, data_dir
     )
     dataset, every = pictures.some(whole, images, batch_size)
     names = pictures.names(whole)

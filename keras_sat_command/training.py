@@ -1,14 +1,13 @@
 """`keras-sat train`."""
 
 import dataclasses
-import json
 import os
-import re
 import sys
 from typing import Literal
 
 from keras_sat_command import pictures
 from keras_sat_command import problems
+from keras_sat_command import recipe_flags
 from keras_sat_command.flags import OptionalNumber
 from keras_sat_command.flags import OptionalWhole
 
@@ -26,23 +25,6 @@ RecipeName = Literal[
 Devices = Literal["auto", "tpu", "workers", "slurm", "gpus", "one"]
 Corrupt = Literal["error", "skip"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-# From kinds of data to their recipes, and to other values of these for sets of
-# a few thousand pictures: moving averages over so few steps would still hold
-# the first weights.
-FEW = {"ema": 0.0, "epochs": 60, "batch_size": 64}
-RECIPES = {
-    "folder": ("imagenet_modern", FEW | {"image_size": 128}),
-    "digits": ("cifar10", FEW | {"image_size": 16}),
-    "idx": ("cifar10", FEW | {"image_size": 28}),
-    "tfds": ("imagenet_resnet", {}),
-}
-# Fields of recipes that are counted in epochs, or are fractions of a radius.
-IN_EPOCHS = (
-    "warmup_epochs",
-    "epsilon_warmup_epochs",
-    "step_size_warmup_epochs",
-)
-IN_RADII = ("step_size", "eval_step_size")
 
 
 def train(
@@ -114,7 +96,7 @@ def train(
         "epsilon": epsilon,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    chosen = _recipe(kind, data, recipe, given, set)
+    chosen = recipe_flags.recipe_of(kind, data, recipe, given, set)
     devices = keras_sat.strategy(strategy)
     keras.utils.set_random_seed(seed)
     sets = _Sets(kind, data, test_data, validation_split, splits, data_dir)
@@ -144,77 +126,6 @@ def _verbose():
 
 def _visible(folder):
     return [name for name in os.listdir(folder) if not name.startswith(".")]
-
-
-def _recipe(kind, data, name, given, assignments):
-    """Returns the recipe that flags describe.
-
-    Args:
-        kind: str. See `pictures.kind_of`.
-        data: str. The name of the data.
-        name: str. The name of the recipe, or `"auto"`.
-        given: dict from fields to values of flags.
-        assignments: list of str like `steps=3`.
-    """
-    import keras_sat
-
-    usual, changes = RECIPES[kind]
-    if data in pictures.SMALL:
-        usual = "cifar10"
-    if name != "auto":
-        usual, changes = name, {}
-        if kind != "tfds":
-            # Digits and photographs are not of the size of CIFAR or ImageNet.
-            changes = {"image_size": RECIPES[kind][1]["image_size"]}
-    assigned = _assigned(assignments)
-    changes = changes | given | assigned
-    recipe = keras_sat.recipes.get(usual)
-    if _family(changes.get("network", recipe.network)) != _family(
-        recipe.network
-    ):
-        # Builders of another family have other options.
-        changes = {"network_options": {}} | changes
-    with problems.arguments(**{name: f"--set {name}" for name in assigned}):
-        return recipe.replace(**_scaled(recipe, changes) | changes)
-
-
-def _family(network):
-    """Returns the letters that the name of a network begins with."""
-    return re.match("[a-z_]*", network)[0]
-
-
-def _assigned(assignments):
-    """Returns a dict of the values of `--set`."""
-    import keras_sat
-
-    known = [f.name for f in dataclasses.fields(keras_sat.recipes.Recipe)]
-    values = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals or name not in known:
-            problems.wrong(
-                "--set",
-                f"must be FIELD=VALUE with one of {', '.join(known)}. "
-                f"Received: {assignment}",
-            )
-        try:
-            values[name] = json.loads(text)
-        except ValueError:
-            values[name] = text
-    return values
-
-
-def _scaled(recipe, changes):
-    """Returns fields that change with the number of epochs and the radius."""
-    fields = {}
-    if "epochs" in changes:
-        factor = changes["epochs"] / recipe.epochs
-        fields = {name: getattr(recipe, name) * factor for name in IN_EPOCHS}
-        fields["decay_epochs"] = [e * factor for e in recipe.decay_epochs]
-    if "epsilon" in changes:
-        factor = changes["epsilon"] / recipe.epsilon
-        fields |= {name: getattr(recipe, name) * factor for name in IN_RADII}
-    return fields
 
 
 @dataclasses.dataclass(frozen=True)

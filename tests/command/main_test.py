@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 from absl.testing import parameterized
 
+import keras_sat
 from keras_sat_command import classifiers
 from keras_sat_command import commands
 from keras_sat_command import main
@@ -82,6 +83,10 @@ class HelpTest(TestCase):
         for name in names:
             flag = name.replace("_", "-")
             self.assertRegex(output, rf"--{flag}\b|\b{name.upper()}\b")
+
+    def test_the_version_is_shown(self):
+        expected = f"keras_sat {keras_sat.__version__}\n"
+        self.assertEqual(run("--version"), (0, expected, ""))
 
     def test_the_commands_of_a_group_are_listed(self):
         code, output, _ = run("import", "--help")

@@ -12,6 +12,7 @@ from PIL import Image
 import keras_sat
 from tests import photographs
 from tests.command.programs import run
+from tests.evaluation import sample_reports
 from tests.test_case import TestCase
 from tests.torch_weights import torch_files
 
@@ -225,6 +226,33 @@ class NetworksTest(WorkingTest):
             "import", "robustbench", "Nobody", "x.pt", self.root / "x.keras"
         )
         self.assertStartsWith(message, "NAME must be a network for --dataset ")
+
+
+class ReportTest(WorkingTest):
+    def test_two_reports_are_compared_by_their_folders(self):
+        for name, seed in (("a", 1), ("b", 2)):
+            sample_reports.report(seed=seed).save(self.root / name)
+        folders = [str(self.root / name) for name in ("a", "b")]
+        compared = mock.patch.object(
+            keras_sat, "compare", create=True, return_value="the same"
+        )
+        with compared as compare:
+            text = self.run_well("report", "compare", *folders)
+        self.assertEqual(text, "the same\n")
+        self.assertEqual([r.seed for r in compare.call_args.args], [1, 2])
+        self.assertEqual(compare.call_args.kwargs, {"names": tuple(folders)})
+        message = self.refused("report", "compare", folders[0], "nowhere")
+        self.assertStartsWith(message, "SECOND must hold a report")
+
+    def test_a_report_becomes_a_page(self):
+        sample_reports.report(seed=3).save(self.root / "a")
+        written = mock.patch.object(
+            keras_sat.RobustnessReport, "save_html", create=True, autospec=False
+        )
+        with written as save_html:
+            text = self.run_well("report", "html", self.root / "a", "page.html")
+        self.assertEqual(text, "")
+        save_html.assert_called_once_with("page.html")
 
 
 class TrainTest(WorkingTest):

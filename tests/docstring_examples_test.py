@@ -194,8 +194,9 @@ class DocstringExamplesTest(TestCase):
         names = Reader().names()
         for block in EXAMPLES[name]:
             # The files that some readers have.
-            if "flowers/train" in block:
-                write_folder("flowers/train", count=4)
+            for folder in ("flowers/train", "flowers/test"):
+                if folder in block:
+                    write_folder(folder, count=4)
             if "model.keras" in block:
                 names["model"].save("model.keras")
             for old, new in SMALLER.get(name, ()):

@@ -62,6 +62,9 @@ SMALLER = {
         ("jit_compile=True", "diagnose=False"),
     ],
     "keras_sat.efficientnet": [('"l1"', '"b0"')],
+    "keras_sat.evaluation.adversarial_pictures": [
+        ("image_size=128", "image_size=8, batch_size=2")
+    ],
     "keras_sat.evaluate_robustness": [
         ("epsilon=8 / 255", "epsilon=8 / 255, diagnose=False")
     ],
@@ -199,6 +202,16 @@ class DocstringExamplesTest(TestCase):
                     write_folder(folder, count=4)
             if "model.keras" in block:
                 names["model"].save("model.keras")
+            if "RobustnessReport.load" in block:
+                report = keras_sat.evaluate_robustness(
+                    names["model"],
+                    names["ds"],
+                    [names["attack"]],
+                    diagnose=False,
+                    verbose=0,
+                )
+                report.save("relu")
+                report.save("silu")
             for old, new in SMALLER.get(name, ()):
                 self.assertIn(old, block)
                 block = block.replace(old, new)

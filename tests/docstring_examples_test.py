@@ -17,6 +17,7 @@ import unittest.mock
 import keras
 import matplotlib.pyplot
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -193,6 +194,7 @@ class DocstringExamplesTest(TestCase):
         self.addCleanup(keras.config.enable_interactive_logging)
 
     @parameterized.parameters(*sorted(EXAMPLES))
+    @pytest.mark.large
     def test_the_example_runs(self, name):
         names = Reader().names()
         for block in EXAMPLES[name]:

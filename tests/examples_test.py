@@ -100,6 +100,7 @@ class ExamplesTest(TestCase):
         process.send_signal(how)
         return process.communicate(timeout=300)[0]
 
+    @pytest.mark.large
     def test_ctrl_c_ends_a_training_in_words(self):
         results = pathlib.Path(self.get_temp_dir()) / "new"
         flags = {"epochs": 200, "steps": 1, "output_dir": results}
@@ -270,6 +271,7 @@ class ExamplesTest(TestCase):
         model = keras_sat.load_model(folder / "results" / "model.keras")
         self.assertEqual(model.model.output_shape, (None, 10))
 
+    @pytest.mark.large
     def test_activations_are_drawn(self):
         path = pathlib.Path(self.get_temp_dir()) / "a" / "b.png"
         names = "relu,smoothrelu"

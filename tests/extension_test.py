@@ -419,6 +419,7 @@ class ModelTest(TestCase):
         )
         return history.history
 
+    @pytest.mark.large
     def test_learns_against_the_attacks(self):
         logs = self.fit(epochs=20)
         self.assertLess(logs["loss"][-1], 0.7 * logs["loss"][0])
@@ -441,6 +442,7 @@ class ModelTest(TestCase):
                 found["robust_accuracy"], found["clean_accuracy"]
             )
 
+    @pytest.mark.large
     def test_is_the_same_after_loading_and_trains_on(self):
         self.use_deterministic_ops()
         self.fit(epochs=2)
@@ -472,6 +474,7 @@ class ModelTest(TestCase):
             logits, self.model.predict(self.images, verbose=0)
         )
 
+    @pytest.mark.large
     def test_best_epoch_and_interrupted_training_know_it(self):
         folder = pathlib.Path(self.get_temp_dir())
         data = tf.data.Dataset.from_tensor_slices((self.images, self.labels))

@@ -212,6 +212,7 @@ class FullDiskTest(TestCase):
     @parameterized.parameters(
         "report", "plot", "model.keras", "litert", "export"
     )
+    @pytest.mark.large
     def test_a_full_disk_leaves_what_was_there(self, writer):
         self.write(writer)
         before = self.files()

@@ -35,6 +35,7 @@ class ImportOfficialCheckpointTest(TestCase):
                 example.main([])
         return json.loads(printed.call_args.args[0])
 
+    @pytest.mark.large
     def test_saves_and_measures_the_model_of_the_checkpoint(self):
         folder = pathlib.Path(self.get_temp_dir())
         image = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)

@@ -4,6 +4,7 @@ import pathlib
 import shutil
 
 import numpy as np
+import pytest
 
 import keras_sat
 from tests.evaluation import sample_reports
@@ -56,6 +57,7 @@ class OlderFilesTest(TestCase):
         )
         self.assertEqual(model.loss.label_smoothing, 0.05)
 
+    @pytest.mark.large
     def test_an_evaluation_goes_on_from_its_journal(self):
         journal = pathlib.Path(self.get_temp_dir()) / "journal"
         shutil.copy(FOLDER / "journal", journal)

@@ -11,6 +11,7 @@ import pathlib
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -24,6 +25,7 @@ DOCS = pathlib.Path(keras_sat.__file__).parents[1] / "docs"
 
 class PagesTest(TestCase):
     @parameterized.parameters("attacks", "coming_from", "your_own")
+    @pytest.mark.large
     def test_the_blocks_run(self, page):
         generator = np.random.default_rng(0)
         x = generator.uniform(size=(4, 32, 32, 3)).astype("float32")

@@ -12,6 +12,7 @@ import re
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import keras_sat
@@ -73,6 +74,7 @@ class ReadmeTest(TestCase):
         ]
         self.assertTrue(any(block.endswith(TWO_LINES) for block in shown))
 
+    @pytest.mark.large
     def test_the_blocks_run(self):
         generator = np.random.default_rng(0)
         images = generator.uniform(size=(4, 32, 32, 3)).astype("float32")

@@ -4,6 +4,7 @@ import math
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -155,6 +156,7 @@ class AttackScheduleTest(TestCase):
         expected = [0, 0, 0.04, 0.04, 0.08, 0.08]
         self.assertAllClose(self.sizes(model, 6), expected, atol=1e-6)
 
+    @pytest.mark.large
     def test_it_goes_on_after_saving(self):
         model = self.model(self.ATTACK.replace(step_size=0.08))
         self.sizes(model, 3)

@@ -89,6 +89,7 @@ class APGDTest(TestCase):
     @parameterized.parameters(
         ("linf", "margin"), ("linf", "dlr"), ("l2", "dlr")
     )
+    @pytest.mark.large
     def test_target_classes_find_the_weakest_of_five_linear_classes(
         self, norm, loss
     ):
@@ -261,6 +262,7 @@ class APGDTest(TestCase):
         self.assert_same_bits(value[unbroken], highest[unbroken])
 
     @parameterized.parameters(None, 2)
+    @pytest.mark.large
     def test_more_restarts_break_what_fewer_do(self, classes):
         model, images, labels = problems.network()
         attack = APGD(epsilon=0.05, steps=1, loss="dlr", target_classes=classes)

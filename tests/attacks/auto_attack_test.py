@@ -113,6 +113,7 @@ class AutoAttackTest(TestCase):
         sizes = attack.attacks[0].ball.size(adversarial - problem.images)
         self.assertAllLessEqual(sizes, epsilon + 1e-6)
 
+    @pytest.mark.large
     def test_breaks_all_that_any_of_its_attacks_breaks(self):
         model, images, labels = problems.network()
         together = problems.short_ensemble(epsilon=0.03)
@@ -151,6 +152,7 @@ class AutoAttackTest(TestCase):
         self.assertEqual(np.sum(np.max(adversarial, 1) == 0), 6)
 
     @parameterized.parameters(False, True)
+    @pytest.mark.large
     def test_inside_a_function_it_breaks_as_much(self, jit_compile):
         problem = Linear(3)
         epsilon = problem.epsilons("linf")[1]
@@ -171,6 +173,7 @@ class AutoAttackTest(TestCase):
         first = attack(model, images, labels, SEED)
         self.assertAllEqual(first, attack(model, images, labels, SEED))
 
+    @pytest.mark.large
     def test_leaves_weights_and_batch_statistics_unchanged(self):
         model, images, labels = problems.network()
         before = model.get_weights()
@@ -187,6 +190,7 @@ class AutoAttackTest(TestCase):
         self.assert_same_bits(adversarial, attack(model, images, labels, SEED))
 
     @parameterized.parameters("rounded", "compiled")
+    @pytest.mark.large
     def test_what_has_no_gradient_is_left_to_square(self, name):
         problem = Linear(5)
         model = problems.without_gradient(problem.model)[name]

@@ -31,6 +31,7 @@ class CompiledTest(TestCase):
         # The logits and the gradient.
         self.assertEqual(counter.sizes, [24, 24, 3, 3])
 
+    @pytest.mark.large
     def test_a_model_is_not_kept_alive(self):
         problem = Linear(2)
         attack = problems.short_ensemble()
@@ -54,6 +55,7 @@ class CompiledTest(TestCase):
             problem.broken(adversarial), problem.distances("linf") < epsilon
         )
 
+    @pytest.mark.large
     def test_batches_of_any_size_share_what_is_compiled(self):
         model, images, labels = problems.network()
         attack = problems.short_ensemble(epsilon=0.02)

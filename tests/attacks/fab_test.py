@@ -154,6 +154,7 @@ class FABTest(TestCase):
         distance = attack.minimal_perturbation(flat, images, labels)[1]
         self.assertAllEqual(distance, np.full(4, np.inf))
 
+    @pytest.mark.large
     def test_the_image_of_one_example_does_not_depend_on_the_others(self):
         model, images, labels = problems.network()
         for norm, epsilon in (("linf", 0.03), ("l2", 0.2)):
@@ -169,6 +170,7 @@ class FABTest(TestCase):
         first = attack(model, images, labels, SEED)
         self.assertAllEqual(first, attack(model, images, labels, SEED))
 
+    @pytest.mark.large
     def test_more_steps_only_come_nearer(self):
         model, images, labels = problems.network()
         few, many = (

@@ -55,6 +55,7 @@ class NetworkTest(TestCase):
         self.assertIs(compiled_network(model), network)
         self.assertEqual(network.compilations, before)
 
+    @pytest.mark.large
     def test_many_images_need_no_more_compilations_than_few(self):
         model, _, _ = self.tiny_classifier()
         self.attack(model, 300)
@@ -110,6 +111,7 @@ class NetworkTest(TestCase):
             compiled_network(one, False), compiled_network(one, True)
         )
 
+    @pytest.mark.large
     def test_the_cache_dies_with_the_model(self):
         model, _, _ = self.tiny_classifier()
         self.attack(model, 8)

@@ -66,6 +66,7 @@ class ParallelTest(TestCase):
         self.assert_same_bits(*(state.adversarial for state in states))
 
     @parameterized.parameters("linf", "l2")
+    @pytest.mark.large
     def test_threads_give_the_report_of_one(self, norm):
         model, images, labels = self.tiny_classifier()
         attacks = [

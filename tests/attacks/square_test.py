@@ -29,6 +29,7 @@ class SquareTest(TestCase):
             self.assertAllEqual(broken & ~possible, np.zeros(100, bool))
             self.assertGreaterEqual(broken.sum() / possible.sum(), 0.95)
 
+    @pytest.mark.large
     def test_reaches_most_of_an_l2_ball(self):
         # Squares are not as fine as the best perturbation.
         problem = Linear(2, shape=(8, 8, 1), batch=100, smooth=True)

@@ -126,6 +126,7 @@ class KerasCallbacksTest(TestCase):
             "val_clean_accuracy",
         ),
     )
+    @pytest.mark.large
     def test_accuracies_are_best_where_they_are_highest(
         self, averaged, monitor
     ):
@@ -155,6 +156,7 @@ class KerasCallbacksTest(TestCase):
             model.load_weights(path.format(epoch=epoch + 1, val_loss=loss))
             self.assertEqual(self.evaluate(model)["loss"], loss)
 
+    @pytest.mark.large
     def test_backup_and_restore_goes_on_with_the_same_bits(self):
         keras.utils.set_random_seed(0)
         whole = self.model(False)

@@ -158,6 +158,7 @@ class ErrorsTest(TestCase):
             main.main(["--help"])
         self.assertEqual((end.exception.code, errors.getvalue()), (141, ""))
 
+    @pytest.mark.large
     def test_an_error_in_a_process_is_nothing_but_a_line(self):
         process = start("report", "show", "nowhere", KERAS_BACKEND="jax")
         output, errors = process.communicate(timeout=120)

@@ -70,6 +70,7 @@ class EvaluateTest(WorkingTest):
             re.sub(", [0-9]+ s,", "", f"{report}\n"),
         )
 
+    @pytest.mark.large
     def test_pictures_are_spread_over_all_classes(self):
         model, saved = self.network(), self.root / "report"
         words = ["evaluate", model, self.photographs(count=24), *QUICK]
@@ -129,6 +130,7 @@ class EvaluateTest(WorkingTest):
 
 
 class AttackTest(WorkingTest):
+    @pytest.mark.large
     def test_adversarial_pictures_lie_beside_the_clean_ones(self):
         folder, output = self.photographs(count=8), self.root / "attacked"
         words = ["attack", self.network(), folder, output, "--epsilon", "0.3"]
@@ -285,6 +287,7 @@ class TrainTest(WorkingTest):
         self.assertLen(list(test_ds.unbatch()), 360)
         self.assertEqual(call.kwargs["verbose"], 2)
 
+    @pytest.mark.large
     def test_a_folder_is_divided_or_has_another_one_for_tests(self):
         folder = self.photographs(count=20)
         words = ["--image-size=8", "--batch-size=4", "--channels=1"]

@@ -4,6 +4,7 @@ import gzip
 import struct
 
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 import keras_sat
@@ -65,6 +66,7 @@ class ReadingTest(IdxTest):
         self.assertEqual(dataset.class_names, ("0", "1", "2", "3", "4"))
         self.assertEqual([dataset.num_classes, dataset.num_batches], [5, 3])
 
+    @pytest.mark.large
     def test_parts_are_disjoint_whole_and_fixed_by_the_seed(self):
         parts = {}
         for seed in (0, 1):

@@ -46,6 +46,7 @@ class ImageFolderTest(GrayFolder):
         self.assertAllEqual(collect(dataset)[1].shape, [20])
 
     @parameterized.parameters({}, {"cache": True}, {"shuffle_buffer": 3})
+    @pytest.mark.large
     def test_the_seed_fixes_an_order_that_changes_by_epoch(self, **options):
         runs = []
         for i, seed in enumerate((1, 1, 2)):
@@ -120,6 +121,7 @@ class ImageFolderTest(GrayFolder):
             self.assertAllEqual(np.bincount(labels), [6, 6])
 
     @parameterized.parameters((1, 1), (3, 200))
+    @pytest.mark.large
     def test_images_smaller_than_the_crop_are_enlarged(self, *shape):
         for path in self.root.glob("*/*.png"):
             photographs.gray(50, shape).save(path)

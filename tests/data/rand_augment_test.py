@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -25,6 +26,7 @@ class RandAugmentTest(TestCase):
         self.assertGreater(np.mean(changed), 0.7)
         self.assertEqual(results[0].shape, image.shape)
 
+    @pytest.mark.large
     def test_a_stronger_randaugment_changes_more(self):
         image = np.asarray(photographs.photograph(1, 24, 32), np.float32)
         distances = []

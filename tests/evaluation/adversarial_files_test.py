@@ -49,6 +49,7 @@ class AdversarialFilesTest(ResumedTestCase):
         self.assertAllEqual(change[robust], np.zeros(robust.sum()))
         self.assertAllEqual(problem.broken(kept["adversarial"]), ~robust)
 
+    @pytest.mark.large
     def test_never_mixes_adversarial_images_of_two_evaluations(self):
         folder = os.path.join(self.get_temp_dir(), "kept")
         self.run_with_state(adversarial_dir=folder)
@@ -60,6 +61,7 @@ class AdversarialFilesTest(ResumedTestCase):
         with self.assertRaisesRegex(ValueError, "has other adversarial_dir"):
             self.run_with_state(adversarial_dir=folder + "2")
 
+    @pytest.mark.large
     def test_keeps_all_adversarial_images_across_a_cut(self):
         folder = os.path.join(self.get_temp_dir(), "kept")
         self.run_with_state(adversarial_dir=folder)

@@ -70,6 +70,7 @@ class AdversarialPicturesTest(TestCase):
         self.assertEqual(found.broken_as_saved, int(wrong.sum()))
         self.assertIn(f"of which {found.broken} are broken", str(found))
 
+    @pytest.mark.large
     def test_another_range_gives_the_same_pictures(self):
         self.attack(0.1)
         first = self.saved("adversarial")

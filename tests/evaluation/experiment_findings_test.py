@@ -151,6 +151,7 @@ class ValueRangeTest(TestCase):
 
 
 class PredictionTest(TestCase):
+    @pytest.mark.large
     def test_randomised_predictions(self):
         model, images, labels, attack = linear()
 
@@ -288,6 +289,7 @@ class StrengthTest(TestCase):
         )
         self.assertNotIn("zero_gradients", names)
 
+    @pytest.mark.large
     def test_robust_to_one_step_but_not_to_several(self):
         epsilon = 0.1
         generator = np.random.default_rng(0)

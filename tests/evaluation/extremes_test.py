@@ -81,6 +81,7 @@ class CandidatesTest(TestCase):
         change = pictures["adversarial"].astype(float) - levels
         self.assertAllInRange(np.abs(change), 0, np.ceil(255 * EPSILON))
 
+    @pytest.mark.large
     def test_batches_and_restarts_change_neither_choice_nor_pictures(self):
         self.use_deterministic_ops()
         path = os.path.join(self.get_temp_dir(), "journal")
@@ -117,6 +118,7 @@ class CandidatesTest(TestCase):
         self.assertLen(shown(chosen, found)["rows"], 8)
         self.assertEqual(network.compilations, before)
 
+    @pytest.mark.large
     def test_no_more_images_are_kept_than_are_shown(self):
         problem, found = search()
         chosen = candidates(problem, found, range(1, 40), count=3)

@@ -25,6 +25,7 @@ class HeaderTest(ResumedTestCase):
         ({"attacks": QUICK[:2]}, "attacks"),
         ({"model": problems.Linear(3, scale=1.1).model}, "weights"),
     )
+    @pytest.mark.large
     def test_refuses_the_state_of_another_evaluation(self, options, differs):
         self.run_with_state()
         before = self.lines()
@@ -34,6 +35,7 @@ class HeaderTest(ResumedTestCase):
             self.run_with_state(**options)
         self.assertEqual(self.lines(), before)
 
+    @pytest.mark.large
     def test_refuses_other_images_than_at_the_start(self):
         self.run_with_state()
         self.problem.images = self.problem.images[::-1]
@@ -41,6 +43,7 @@ class HeaderTest(ResumedTestCase):
         with self.assertRaisesRegex(ValueError, "`dataset`|predictions"):
             self.run_with_state()
 
+    @pytest.mark.large
     def test_a_model_that_was_used_in_between_has_the_same_weights(self):
         model = SATModel(self.problem.model)
         first = self.run_with_state(model=model)

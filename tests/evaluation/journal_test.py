@@ -72,6 +72,7 @@ class JournalTest(TestCase):
 
 
 class ResumeTest(ResumedTestCase):
+    @pytest.mark.large
     def test_cut_off_anywhere_it_continues_to_the_same_report(self):
         whole = self.run_with_state()
         content = pathlib.Path(self.path).read_bytes()
@@ -83,6 +84,7 @@ class ResumeTest(ResumedTestCase):
             lines = [json.loads(line) for line in self.lines()]
             self.assertLen(lines, 1 + 3 * (1 + len(QUICK)))
 
+    @pytest.mark.large
     def test_what_is_known_is_not_computed_again(self):
         whole = self.run_with_state()
         calls = []
@@ -104,6 +106,7 @@ class ResumeTest(ResumedTestCase):
             self.run_with_state(verbose=1)
         return output.getvalue()
 
+    @pytest.mark.large
     def test_it_says_that_it_goes_on_and_that_it_was_finished(self):
         goes_on = f"The evaluation goes on from {self.path!r}.\n"
         finished = "It was finished already: all results are from there.\n"
@@ -117,6 +120,7 @@ class ResumeTest(ResumedTestCase):
         self.assertIn(goes_on, output)
         self.assertNotIn(finished, output)
 
+    @pytest.mark.large
     def test_leaves_a_file_alone_that_is_no_state(self):
         for content in (b"precious", b'{"a": 1}\n', b"\x00\xff\n", b'{"f'):
             pathlib.Path(self.path).write_bytes(content)

@@ -100,6 +100,7 @@ class ReadTest(TestCase):
 
 
 class DatasetTest(TestCase):
+    @pytest.mark.large
     def test_one_dataset_in_several_forms_gives_one_report(self):
         problem = problems.Linear(3)
         grey = np.round(problem.images * 255).astype("uint8")

@@ -55,6 +55,7 @@ class EvaluationTest(TestCase):
         self.assertEqual(report.robust_accuracy, 0.75)
         self.assertEqual(set(report.accuracy_after.values()), {0.75})
 
+    @pytest.mark.large
     def test_epsilon_is_a_fraction_of_the_range(self):
         unit = problems.Linear(3)
         wide = problems.Linear(3, value_range=(0, 255))
@@ -99,6 +100,7 @@ class EvaluationTest(TestCase):
 
 
 class PredictionsTest(TestCase):
+    @pytest.mark.large
     def test_they_are_those_of_the_images_that_attacks_found(self):
         problem = problems.Linear(5)
         labels = problem.labels.copy()
@@ -145,6 +147,7 @@ class PredictionsTest(TestCase):
         self.assertEqual(prints[1:3], prints[:1] * 2)
         self.assertNotEqual(prints[3], prints[0])
 
+    @pytest.mark.large
     def test_the_worst_and_the_luckiest_images_come_with_diagnoses(self):
         problem = problems.Linear(5)
         data = problem.images, problem.labels
@@ -171,6 +174,7 @@ class ClassNamesTest(TestCase):
             dataset.class_names = names
         return evaluate(problem.model, dataset, attacks=PGD(steps=1), **options)
 
+    @pytest.mark.large
     def test_they_are_those_of_the_dataset_or_those_given(self):
         names = ("cat", "dog", "cow")
         self.assertEqual(self.report(list(names)).class_names, names)

@@ -58,6 +58,7 @@ class WorstCaseTest(TestCase):
             report.attacks, ("Weak-20", "Weak-20 #2", "APGD-margin")
         )
 
+    @pytest.mark.large
     def test_batches_are_attacked_one_at_a_time_and_the_last_one_too(self):
         problem = problems.Linear(3, batch=40)
         dataset = tf.data.Dataset.from_tensor_slices(
@@ -151,6 +152,7 @@ class WorstCaseTest(TestCase):
         self.assertLessEqual(max(counts), 2 * (4 + 2))
         self.assertGreaterEqual(max(counts), 4)
 
+    @pytest.mark.large
     def test_the_journal_of_a_killed_run_continues(self):
         batches = np.split(np.arange(40), 5)
         expected, _ = self.cases(batches, 8)

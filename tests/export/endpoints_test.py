@@ -350,6 +350,7 @@ class RequestTest(ExportTest):
             answer = signature(**{spec.name: tensor})
             self.assert_close(answer["logits"], logits)
 
+    @pytest.mark.large
     def test_triton_would_answer_like_predict(self):
         for file, name in (
             ("floats.json", "serving_default"),

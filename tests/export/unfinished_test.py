@@ -21,6 +21,7 @@ class UnfinishedTest(ExportTest):
         self.assertFalse(stale.exists())
         self.assertEqual(os.listdir(self.folder), ["model"])
 
+    @pytest.mark.large
     def test_a_failing_export_leaves_the_older_one(self):
         self.export()
 

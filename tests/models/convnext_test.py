@@ -110,6 +110,7 @@ class ConvNeXtTest(TestCase):
         ]
         self.assertAllClose(drops, 0.9 * np.arange(1, 18) / 17)
 
+    @pytest.mark.large
     def test_survives_saving(self):
         model = small(stem="conv", stochastic_depth=0.1)
         images = np.random.default_rng(0).uniform(size=(2, 32, 32, 3))

@@ -280,6 +280,7 @@ class FamilyTest(TestCase):
         self.assert_same_bits(loaded(images), twin(images))
 
     @parameterized.parameters(*APPLICATIONS)
+    @pytest.mark.large
     def test_converts_the_families_of_keras(self, name, size, activation):
         self.check_application(name, size, activation)
 

@@ -62,6 +62,7 @@ class SavingTest(TestCase):
         ):
             self.assert_same_bits(loaded.get_weights(), model.get_weights())
 
+    @pytest.mark.large
     def test_save_and_load_give_the_same_object(self):
         inner, images, labels = self.tiny_classifier()
         model = keras_sat.SATModel(

@@ -4,6 +4,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from tensorflow.python.framework import config as tensorflow_config
@@ -177,6 +178,7 @@ class StalenessTest(TestCase):
 
         self.assertLen(self.warnings(count), expected)
 
+    @pytest.mark.large
     def test_training_is_the_same_to_the_bit(self):
         tf.config.experimental.enable_op_determinism()
         self.addCleanup(tensorflow_config.disable_op_determinism)

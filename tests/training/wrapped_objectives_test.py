@@ -285,6 +285,7 @@ class TrainingTest(TestCase):
         self.assert_same_bits(one, two)
 
     @parameterized.parameters(*WRAPPED)
+    @pytest.mark.large
     def test_it_is_saved_and_goes_on_alike(self, objective):
         self.check_saving(objective)
 

@@ -102,6 +102,7 @@ class XLATest(TestCase):
         model.compile(jit_compile=True, run_eagerly=True)
         self.assertIs(model.with_xla(len), len)
 
+    @pytest.mark.large
     def test_the_choice_is_saved(self):
         model = keras_sat.SATModel(self.inner)
         model.compile(jit_compile=True)

@@ -169,26 +169,26 @@ def test_on_batch(given):
 
 def attacked(attack, given):
     keras.utils.set_random_seed(0)
-    return attack(trained().model, given.images, given.labels, seed=(1, 2))
+    return attack(fresh().model, given.images, given.labels, seed=(1, 2))
 
 
 def evaluate_robustness(given):
     report = keras_sat.evaluate_robustness(
-        trained().model, given.batches(), PGD, diagnose=False, verbose=0
+        fresh().model, given.batches(), PGD, diagnose=False, verbose=0
     )
     return report.outcomes
 
 
 def robustness_curve(given):
     curve = keras_sat.robustness_curve(
-        trained().model, given.batches(), [0, 0.1], PGD, verbose=0
+        fresh().model, given.batches(), [0, 0.1], PGD, verbose=0
     )
     return list(curve.values())
 
 
 def convergence_curve(given):
     curve = keras_sat.convergence_curve(
-        trained().model, given.batches(), steps=[1], epsilon=0.1, verbose=0
+        fresh().model, given.batches(), steps=[1], epsilon=0.1, verbose=0
     )
     return list(curve.values())
 

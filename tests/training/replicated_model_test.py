@@ -48,7 +48,7 @@ class TwoReplicasTest(TestCase):
         half = "float16" if needs_xla("bfloat16") else "bfloat16"
         options = "--devices=2", f"--policy=mixed_{half}"
         output, _ = finish(start("replicas", *options))
-        cls.found = json.loads(output)
+        cls.found = json.loads(output.splitlines()[-1])
 
     def test_replicas_draw_other_noise_and_the_same_for_a_seed(self):
         first, again, other = self.found["noise"]

@@ -38,6 +38,7 @@ class WorkersTest(ReplicasTestCase):
             "--only_fit",
         ]
         survivor, lost = start_workers(*command)
+        self.assertIn("2 replicas on all workers", lost.stdout.readline())
         for _ in range(3):
             self.assertEqual(lost.stdout.readline(), "training\n")
         lost.kill()

@@ -1,4 +1,4 @@
-"""What programs tell their users, and how they end on Ctrl-C."""
+"""Messages of programs to their users, and their end on Ctrl-C."""
 
 import functools
 import shlex

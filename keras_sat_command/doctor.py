@@ -16,7 +16,7 @@ PACKAGES = ("keras_sat", "keras", "tensorflow", "numpy")
 # its own, and the extra that it is for.
 REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w-]+)\])?.*extra == .([\w-]+)")
 # Extras for those who work on the package.
-FOR_DEVELOPERS = ("docs", "test")
+FOR_DEVELOPERS = ("docs", "package", "test")
 # So many missing packages are named.
 MAX_NAMES = 3
 # Where Linux says how much memory a container may use.

@@ -75,10 +75,8 @@ def to_evaluate(
         digits = keras_sat.data.digits(batch_size, height, channels)[1]
     low, high = value_range
     scaled = digits.map(lambda x, y: (x * (high - low) + low, y))
-    # TensorFlow loses attributes.
-    scaled.view = digits.view
     scaled.num_images = digits.num_images
-    return scaled
+    return _described(scaled, digits)
 
 
 def _arrays(path, batch_size):
@@ -117,9 +115,15 @@ def some(dataset, count, batch_size):
         problems.wrong("--images", f"must be at least 1: {count}")
     every = max(1, dataset.num_images // count)
     chosen = dataset.unbatch().shard(every, 0).take(count).batch(batch_size)
+    return _described(chosen, dataset), every
+
+
+def _described(derived, dataset):
+    """Returns a dataset with what another one says of all of its images."""
     # TensorFlow loses attributes.
-    chosen.view = getattr(dataset, "view", None)
-    return chosen, every
+    for name in ("view", "class_names"):
+        setattr(derived, name, getattr(dataset, name, None))
+    return derived
 
 
 def names(dataset):

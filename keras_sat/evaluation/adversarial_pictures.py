@@ -13,11 +13,12 @@ from keras_sat import files
 from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.evaluation.report import RobustnessReport
 from keras_sat.evaluation.robustness import evaluate_robustness
+from keras_sat.preprocessing.value_range import to_grey_levels
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialPictures:
-    """What became of pictures that were attacked and written to files.
+    """A report of pictures that were attacked, and counts of their files.
 
     Args:
         report: `RobustnessReport` of the attacks, not diagnosed.
@@ -143,8 +144,9 @@ class _Pictures:
 
     def _levels(self, images):
         """Returns images as whole numbers from 0 to 255."""
-        low, high = self.evaluated.value_range
-        return np.round((images - low) / (high - low) * 255).astype(int)
+        levels = to_grey_levels(images, self.evaluated.value_range)
+        # Signed, so that the ball around an image can be computed.
+        return levels.astype(int)
 
     def write(self, paths):
         """Writes the files of the images, whose names begin with `paths`."""

@@ -18,7 +18,7 @@ SIGNIFICANCE = 0.05
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What two reports of the same images say about two models.
+    """The differences of two models, from reports of the same images.
 
     Args:
         names: pair of str. What the two are called.

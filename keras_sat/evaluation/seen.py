@@ -1,4 +1,4 @@
-"""What a model sees in images: the classes it predicts, and by which lead."""
+"""The classes that a model predicts for images, and by which lead."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ UNKNOWN = -1
 
 
 class Seen:
-    """What the model sees in a batch: clean, and after each attack.
+    """The predictions for a batch of images: clean, and after each attack.
 
     Args:
         count: int. Number of images.

@@ -1,7 +1,9 @@
 """Tests of what the command says of a machine."""
 
+import configparser
 import importlib.metadata
 import os
+import pathlib
 import sys
 from unittest import mock
 
@@ -54,6 +56,15 @@ class DoctorTest(TestCase):
                     "pip install 'keras_sat[plots]'",
                 ],
             )
+
+    def test_each_extra_is_for_users_and_documented_or_for_developers(self):
+        root = pathlib.Path(__file__).parents[2]
+        config = configparser.ConfigParser()
+        config.read(root / "setup.cfg")
+        page = (root / "docs" / "install.md").read_text()
+        for extra in config["options.extras_require"]:
+            is_documented = f"| `{extra}` |" in page
+            self.assertNotEqual(is_documented, extra in doctor.FOR_DEVELOPERS)
 
     def test_settings_are_those_of_the_environment(self):
         variables = {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_XLA_FLAGS": "--a=1"}

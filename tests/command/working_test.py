@@ -78,6 +78,7 @@ class EvaluateTest(WorkingTest):
         report = keras_sat.RobustnessReport.load(saved)
         # The folder begins with the 12 pictures of one class.
         self.assertEqual(list(report.labels), [0, 0, 1, 1])
+        self.assertLen(report.class_names, 2)
         shown = self.run_well("report", "show", saved)
         self.assertEqual(shown, f"{report}\n")
         # The same command has nothing left to do.

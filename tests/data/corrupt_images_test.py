@@ -3,6 +3,7 @@
 from unittest import mock
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -42,7 +43,14 @@ class CorruptImagesTest(GrayFolder):
         self.assertCountEqual(self.numbers(dataset), range(24))
         self.assertEqual(dataset.corrupt_images, {str(path)})
 
-    @parameterized.parameters("fit", "evaluate", "evaluate_robustness")
+    @parameterized.parameters(
+        "fit",
+        "validation",
+        "evaluate",
+        "predict",
+        "evaluate_robustness",
+        "robustness_curve",
+    )
     def test_in_mid_epoch_it_is_one_error_that_names_the_file(self, name):
         # The last one of the second class.
         path = self.root / "b" / "99 [1].png"
@@ -55,7 +63,17 @@ class CorruptImagesTest(GrayFolder):
         model = keras_sat.SATModel(network)
         call = {
             "fit": lambda: model.fit(dataset, verbose=0),
+            "validation": lambda: model.fit(
+                np.zeros((2, 8, 8, 3), "uint8"),
+                np.zeros(2, "int32"),
+                validation_data=dataset,
+                verbose=0,
+            ),
             "evaluate": lambda: model.evaluate(dataset, verbose=0),
+            "predict": lambda: model.predict(dataset, verbose=0),
+            "robustness_curve": lambda: keras_sat.robustness_curve(
+                model, dataset, [0.0], verbose=0
+            ),
             "evaluate_robustness": lambda: keras_sat.evaluate_robustness(
                 model, dataset, "apgd-ce", 0, verbose=0
             ),

@@ -45,7 +45,12 @@ class Stage:
 
     @property
     def _at_work(self):
-        return 0 if self._state is None else len(self._state.done)
+        return len(self.rows)
+
+    @property
+    def rows(self):
+        """The numbers of the images at work, int array `(count,)`."""
+        return np.zeros(0, "int32") if self._state is None else self._state.rows
 
     @property
     def steps_left(self):
@@ -71,9 +76,8 @@ class Stage:
             List of arrays with these images in front, empty if there are none,
             and an int array `(count,)`.
         """
-        if self._state is None:
-            return [], np.zeros(0, "int32")
-        return tf.nest.flatten(self._state), self._state.rows
+        state = [] if self._state is None else tf.nest.flatten(self._state)
+        return state, self.rows
 
     def resume(self, images, labels, rows, state):
         """Puts images to work where they were interrupted.

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import time
 from unittest import mock
 
 import numpy as np
@@ -12,6 +13,7 @@ from keras_sat.attacks import APGD
 from keras_sat.attacks import PGD
 from keras_sat.attacks import Square
 from keras_sat.attacks import parallel
+from keras_sat.attacks.stages import Stage
 from keras_sat.evaluation import reading
 from keras_sat.evaluation.evaluated_model import EvaluatedModel
 from keras_sat.evaluation.journal import Journal
@@ -26,6 +28,29 @@ pytestmark = pytest.mark.numeric
 
 
 class WorstCaseTest(TestCase):
+    def test_all_pieces_count_as_time(self):
+        problem, spent, work = problems.Linear(3), [], Stage.work
+
+        def timed(stage):
+            start = time.perf_counter()
+            result = work(stage)
+            spent.append(time.perf_counter() - start)
+            return result
+
+        start = time.perf_counter()
+        with mock.patch.object(Stage, "work", timed):
+            report = evaluate(
+                problem.model,
+                (problem.images, problem.labels),
+                [APGD(steps=30), Square(queries=200)],
+                epsilon=problem.epsilons("linf")[1],
+                batch_size=16,
+            )
+        whole = time.perf_counter() - start
+        self.assertGreater(len(spent), 10)
+        # Each is within a measured time; their sum is rounded.
+        self.assertBetween(report.seconds, 0.999 * sum(spent), whole)
+
     def test_says_which_attack_broke_each_image(self):
         problem = problems.Linear(5)
         labels = problem.labels.copy()

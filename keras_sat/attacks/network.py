@@ -1,5 +1,6 @@
 """A classifier as attacks see it: logits, and gradients of losses."""
 
+import threading
 import weakref
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ from keras_sat.predictions.inference import input_gradient
 # From each model to its compiled networks. The dictionary is weak, so that it
 # does not keep models alive.
 _CACHE = weakref.WeakKeyDictionary()
+_CACHE_LOCK = threading.Lock()
 
 
 class Network:
@@ -92,6 +94,9 @@ class CompiledNetwork(Network):
         self.compilations = 0
         # The attacks that were made on the network; see `pieces_of`.
         self.pieces = {}
+        # Held by whoever makes a graph: TensorFlow cannot make two at once
+        # that take gradients of the same function.
+        self.tracing = threading.RLock()
         self._functions = {}
         # Known once the logits were asked for.
         self._is_deterministic = None
@@ -131,10 +136,13 @@ class CompiledNetwork(Network):
         Raises:
             ValueError: If `jit_compile` is `True`.
         """
-        xla.give_up(self.jit_compile, self.model(), obstacle)
-        self.uses_xla = False
-        self._functions.clear()
-        self.pieces.clear()
+        with self.tracing:
+            # Another thread may have met the same obstacle.
+            if self.uses_xla:
+                xla.give_up(self.jit_compile, self.model(), obstacle)
+                self.uses_xla = False
+                self._functions.clear()
+                self.pieces.clear()
 
     @property
     def _logits(self):
@@ -146,19 +154,20 @@ class CompiledNetwork(Network):
         # A function that replicas share would hold the variables of the one
         # that traced it.
         key = key, _replica()
-        if key not in self._functions:
+        with self.tracing:
+            if key not in self._functions:
+                self._functions[key] = self._compiled(function)
+            return self._functions[key]
 
-            def counted(*arguments):
-                self.compilations += 1
-                return function(*arguments)
+    def _compiled(self, function):
+        def counted(*arguments):
+            self.compilations += 1
+            return function(*arguments)
 
-            compiled = OfAnySize(counted)
-            if self.uses_xla:
-                compiled = xla.Function(
-                    counted, self.jit_compile, self.model(), compiled
-                )
-            self._functions[key] = compiled
-        return self._functions[key]
+        compiled = OfAnySize(counted)
+        if not self.uses_xla:
+            return compiled
+        return xla.Function(counted, self.jit_compile, self.model(), compiled)
 
 
 class OfAnySize:
@@ -230,17 +239,19 @@ def compiled_network(model, jit_compile="auto"):
     ```
     """
     checks.attackable("model", model)
-    try:
-        networks = _CACHE.setdefault(model, {})
-    except TypeError:
-        # It has no hash, or there are no weak references to it.
-        return CompiledNetwork(model, jit_compile)
     key = jit_compile, tf.distribute.get_strategy(), *_structure(model)
-    if key not in networks:
-        # What belongs to an earlier state of the model is not asked for again.
-        networks.clear()
-        networks[key] = CompiledNetwork(model, jit_compile)
-    return networks[key]
+    with _CACHE_LOCK:
+        try:
+            networks = _CACHE.setdefault(model, {})
+        except TypeError:
+            # It has no hash, or there are no weak references to it.
+            return CompiledNetwork(model, jit_compile)
+        if key not in networks:
+            # What belongs to an earlier state of the model is not asked for
+            # again.
+            networks.clear()
+            networks[key] = CompiledNetwork(model, jit_compile)
+        return networks[key]
 
 
 def _structure(model):

@@ -68,27 +68,27 @@ class Pieces:
         arguments = tf.nest.map_structure(
             tf.convert_to_tensor, (batch, *others)
         )
+        uses_xla = self.network.uses_xla
         try:
-            return self._graph(function, *arguments)(*arguments)
+            with self.network.tracing:
+                graph = self._graph(function, uses_xla, *arguments)
+            return graph(*arguments)
         except tf.errors.OpError as error:
             obstacle = xla.obstacle_in(error, self.network.model())
-            if not self.network.uses_xla or obstacle is None:
+            if not uses_xla or obstacle is None:
                 raise
         self.network.without_xla(obstacle)
-        self._graphs.clear()
         return self._run(function, batch, *others)
 
-    def _graph(self, function, batch, *others):
+    def _graph(self, function, uses_xla, batch, *others):
         """Returns a graph for batches of any size; with XLA, of this one."""
-        name = function.__name__
-        if name not in self._graphs:
-            self._graphs[name] = tf.function(function, autograph=False)
-        graph = self._graphs[name]
-        if self.network.uses_xla:
-            return graph
-        specs = tf.nest.map_structure(_of_any_size, batch)
+        key = function.__name__, uses_xla
+        if key not in self._graphs:
+            self._graphs[key] = tf.function(function, autograph=False)
+        spec = tf.TensorSpec.from_tensor if uses_xla else _of_any_size
+        specs = tf.nest.map_structure(spec, batch)
         others = tf.nest.map_structure(tf.TensorSpec.from_tensor, others)
-        return graph.get_concrete_function(specs, *others)
+        return self._graphs[key].get_concrete_function(specs, *others)
 
 
 def pieces_of(attack, network):

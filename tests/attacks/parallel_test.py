@@ -1,6 +1,9 @@
 """Several batches at once: threads and replicas give one report."""
 
+import dataclasses
 import pathlib
+import threading
+import time
 from unittest import mock
 
 import numpy as np
@@ -11,6 +14,7 @@ from absl.testing import parameterized
 from keras_sat.attacks import APGD
 from keras_sat.attacks import FAB
 from keras_sat.attacks import PGD
+from keras_sat.attacks import Attack
 from keras_sat.attacks import Square
 from keras_sat.attacks import parallel
 from keras_sat.attacks.network import CompiledNetwork
@@ -26,6 +30,25 @@ from tests.evaluation.short_evaluations import start
 from tests.test_case import TestCase
 
 pytestmark = pytest.mark.numeric
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CountsGraphs(Attack):
+    """Notes how many threads make a graph of it at once, and takes its time."""
+
+    at_work = []
+    _now = set()
+
+    def perturb(self, predict, images, labels, seed):
+        """See `Attack.perturb`."""
+        self._now.add(threading.get_ident())
+        self.at_work.append(len(self._now))
+        time.sleep(0.2)
+        _, gradient = self.gradient(
+            lambda x: self.objective(labels, predict(x)), images
+        )
+        self._now.discard(threading.get_ident())
+        return self.project(images + self.epsilon * gradient, images)
 
 
 class ParallelTest(TestCase):
@@ -95,6 +118,32 @@ class ParallelTest(TestCase):
         with mock.patch.object(parallel, "usable_cores", return_value=64):
             model, _, _ = self.tiny_classifier()
             self.assertEqual(self.threads(model).count, 4)
+
+    @parameterized.parameters(False, True)
+    def test_threads_make_one_graph_at_a_time(self, jit_compile):
+        problem = problems.Linear(3)
+        network = CompiledNetwork(problem.model, jit_compile)
+        attack = CountsGraphs(epsilon=0.1)
+        rows = np.arange(40, dtype="int32")
+        shares = [(problem.images, problem.labels, rows)] * 4
+        threads, seed = Threads(attack, network), np.array([1, 2], "int32")
+        function = tf.function
+
+        def slow_function(*args, **kwargs):
+            # All threads come here at once unless they wait for each other.
+            time.sleep(0.1)
+            return function(*args, **kwargs)
+
+        with (
+            mock.patch.object(CountsGraphs, "at_work", []) as at_work,
+            mock.patch.object(tf, "function", slow_function),
+        ):
+            states = threads.begin(shares, seed)
+            states = threads.advance(states, seed, np.int32(1))
+        self.assertEqual(at_work, [1])
+        self.assertGreater(np.ptp(states[0].adversarial), 0)
+        for state in states[1:]:
+            self.assert_same_bits(state, states[0])
 
     def test_several_batches_get_what_each_gets_alone(self):
         problem = problems.Linear(3)

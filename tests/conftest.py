@@ -15,11 +15,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
+from tests import processes  # noqa: E402
+
 
 @pytest.fixture(autouse=True)
 def independent_of_other_tests():
-    """Gives each test the same seeds, global state and number formats."""
+    """Gives each test the same seeds, state and formats, and no process."""
     keras.utils.set_random_seed(0)
     yield
+    processes.end_all()
     keras.config.set_dtype_policy("float32")
     keras.utils.clear_session(free_memory=False)

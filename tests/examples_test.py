@@ -6,7 +6,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -41,13 +40,10 @@ TINY_L1 = {
 def start(name, *before, environment=None, **flags):
     """Starts a process that runs an example."""
     written = [f"--{flag}={value}" for flag, value in flags.items()]
-    return subprocess.Popen(
-        [sys.executable, *before, f"examples/{name}.py", *written],
-        cwd=ROOT,
-        env=os.environ | (environment or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    return processes.start_python(
+        (*before, f"examples/{name}.py", *written),
+        os.environ | (environment or {}),
+        errors=subprocess.STDOUT,
     )
 
 

@@ -18,6 +18,9 @@ ROOT = pathlib.Path(__file__).parent.parent
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["keras_sat"])
 
+# Those that the present test has started.
+_STARTED = []
+
 
 def _run(name, arguments, environment, output, errors):
     """Runs a program in this process, as if it had been started so."""
@@ -110,19 +113,40 @@ class Program:
 
 def start(name, *arguments, **environment):
     """A process that runs `tests/programs/<name>.py`."""
-    return Program(name, arguments, os.environ | environment)
+    _STARTED.append(Program(name, arguments, os.environ | environment))
+    return _STARTED[-1]
 
 
 def start_anew(name, *arguments, **environment):
     """The same, where TensorFlow reads `environment` when it is imported."""
-    return subprocess.Popen(
-        [sys.executable, "-m", f"tests.programs.{name}", *arguments],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    return start_python(
+        ("-m", f"tests.programs.{name}", *arguments), os.environ | environment
     )
+
+
+def start_python(arguments, environment, errors=subprocess.PIPE):
+    """A process of Python in the folder of the project."""
+    _STARTED.append(
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    )
+    return _STARTED[-1]
+
+
+def end_all():
+    """Ends what a test has left behind, as one does that fails half-way."""
+    while _STARTED:
+        process = _STARTED.pop()
+        process.kill()
+        process.wait()
+        for stream in filter(None, (process.stdout, process.stderr)):
+            stream.close()
 
 
 def finish(process, code=0, seconds=240):

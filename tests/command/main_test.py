@@ -19,6 +19,7 @@ from keras_sat_command import classifiers
 from keras_sat_command import commands
 from keras_sat_command import main
 from keras_sat_command import networks
+from tests import processes
 from tests.command.programs import run
 from tests.test_case import TestCase
 
@@ -28,13 +29,8 @@ ROOT = pathlib.Path(main.__file__).parents[1]
 def start(*words, **environment):
     """Starts a process of the command, without a log level of this one."""
     before = {k: v for k, v in os.environ.items() if k[:3] != "TF_"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "keras_sat_command", *words],
-        cwd=ROOT,
-        env=before | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    return processes.start_python(
+        ("-m", "keras_sat_command", *words), before | environment
     )
 
 

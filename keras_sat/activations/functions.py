@@ -1,32 +1,12 @@
 """Smooth activations as functions, and ReLU."""
 
-import functools
-
 import keras
 from keras import ops
 
+from keras_sat.activations.fusion import fused
+from keras_sat.activations.fusion import precisely
+
 register = keras.saving.register_keras_serializable("keras_sat")
-
-
-def _precisely(function):
-    """Makes `function` compute in float32 if it is given half precision.
-
-    Its intermediate values would overflow or cancel in 16 bits: `x ** 3` in
-    gelu, `x ** 2` in squareplus, `alpha * x` in softplus and SmoothReLU.
-    """
-
-    @functools.wraps(function)
-    def wrapped(x, *args, **kwargs):
-        if not isinstance(x, keras.KerasTensor):
-            x = ops.convert_to_tensor(x)
-        dtype = keras.backend.standardize_dtype(x.dtype)
-        if dtype not in ("float16", "bfloat16"):
-            return function(x, *args, **kwargs)
-        return ops.cast(
-            function(ops.cast(x, "float32"), *args, **kwargs), dtype
-        )
-
-    return wrapped
 
 
 @register
@@ -36,39 +16,45 @@ def relu(x):
 
 
 @register
+@fused
 def softplus(x):
     """Computes `log(1 + exp(x))`."""
     return ops.softplus(x)
 
 
 @register
-@_precisely
+@fused
+@precisely
 def parametric_softplus(x, alpha=10.0):
     """Computes `log(1 + exp(alpha * x)) / alpha`; see `ParametricSoftplus`."""
     return ops.softplus(alpha * x) / alpha
 
 
 @register
+@fused
 def silu(x):
     """Computes `x * sigmoid(x)`, also known as swish."""
     return ops.silu(x)
 
 
 @register
-@_precisely
+@fused
+@precisely
 def gelu(x):
     """Computes GELU, approximated with tanh like in the official code.
 
     GELU is `x` times the distribution function of the normal distribution. The
     values differ from those of `gelu_exact` by less than 5e-4.
     """
-    # The square root of 2 / pi.
-    inner = 0.7978845608028654 * (x + 0.044715 * x * x * x)
-    return 0.5 * x * (1.0 + ops.tanh(inner))
+    # Twice the square root of 2 / pi. The sigmoid is (1 + tanh(z / 2)) / 2,
+    # and exact where that sum would cancel.
+    z = 1.5957691216057308 * (x + 0.044715 * x * x * x)
+    return x * ops.sigmoid(z)
 
 
 @register
-@_precisely
+@fused
+@precisely
 def gelu_exact(x):
     """Computes GELU: `x` times the normal distribution function."""
     # The square root of 1 / 2.
@@ -82,7 +68,8 @@ def elu(x, alpha=1.0):
 
 
 @register
-@_precisely
+@fused
+@precisely
 def celu(x, alpha=1.0):
     """Computes `x` if `x > 0`, else `alpha * (exp(x / alpha) - 1)`."""
     # Not by `keras.ops.celu`, whose derivative at 0 is 2 instead of 1.
@@ -91,13 +78,20 @@ def celu(x, alpha=1.0):
 
 
 @register
+@fused
+@precisely
 def mish(x):
     """Computes `x * tanh(softplus(x))`."""
-    return x * ops.tanh(ops.softplus(x))
+    # With e = exp(x), the hyperbolic tangent is (e^2 + 2e) / (e^2 + 2e + 2).
+    # Above 20 it is 1 in any precision, and e^2 would overflow at last.
+    e = ops.exp(ops.minimum(x, 20.0))
+    n = e * (e + 2.0)
+    return x * (n / (n + 2.0))
 
 
 @register
-@_precisely
+@fused
+@precisely
 def squareplus(x, b=4.0):
     """Computes `(x + sqrt(x ** 2 + b)) / 2`.
 
@@ -111,7 +105,8 @@ def squareplus(x, b=4.0):
     return 0.5 * ops.where(x > 0.0, x + ops.sqrt(ops.square(x) + b), quotient)
 
 
-@_precisely
+@fused
+@precisely
 def smooth_relu(x, alpha):
     """Computes `x - log(1 + alpha * x) / alpha` if `x > 0`, else 0."""
     x = ops.relu(x)

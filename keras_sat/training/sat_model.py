@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_sat import checks
+from keras_sat.activations.fusion import batches_of_few_sizes
 from keras_sat.attacks.seeds import fold_in
 from keras_sat.optimizers import batches_seen
 from keras_sat.predictions.batch_statistics import STATISTICS
@@ -161,6 +162,7 @@ class SATModel(
         return self.model(images, training=training)
 
     @after_reading
+    @batches_of_few_sizes()
     def train_step(self, data):
         """Attacks a batch and updates the weights on it; called by `fit`."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
@@ -246,6 +248,7 @@ class SATModel(
         return loss, logits, gradients, adversarial
 
     @after_reading
+    @batches_of_few_sizes()
     def test_step(self, data):
         """Evaluates a batch, clean and attacked; called by `evaluate`."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)

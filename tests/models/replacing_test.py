@@ -40,6 +40,7 @@ class PolicyTest(TestCase):
             for tensor in keras.tree.flatten(operation.output):
                 self.assertEqual(tensor.dtype, expected.compute_dtype)
 
+    @pytest.mark.large
     def test_a_quantized_network_gets_activations_of_its_own_policy(self):
         new = convert_activations(quantized(), "smoothrelu")
         policies = [layer.dtype_policy.name for layer in new.layers[1:]]

@@ -23,9 +23,8 @@ def path_of(model):
     """
     folder = folder_of(model)
     if not os.path.exists(folder):
-        problems.wrong(
-            "MODEL", f"is not there, nor one of {list(shipped())}: {model!r}"
-        )
+        known = ", ".join(shipped())
+        problems.wrong("MODEL", f"is not there: {model!r} (presets: {known})")
     best = os.path.join(folder, BEST)
     if os.path.exists(best):
         return best

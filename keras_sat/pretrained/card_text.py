@@ -16,13 +16,13 @@ def markdown(card):
     parts = [
         f"# {card.name}",
         card.summary,
-        _table([("", ""), *_facts(card)]),
+        table([("", ""), *_facts(card)]),
         "## Accuracy",
-        _table(_accuracies(card)),
+        table(_accuracies(card)),
         _explanation(card),
         _list(card.warnings, ""),
         "## Training",
-        _table([("", ""), *_training(card)]),
+        table([("", ""), *_training(card)]),
         _command(card),
         "## Limits",
         _list(card.limits, UNKNOWN),
@@ -118,7 +118,7 @@ def _words(value):
     return str(value)
 
 
-def _table(rows):
+def table(rows):
     """Returns rows of texts as a table; the first row is its head."""
     head, *rest = (
         # A bar would begin another cell, and a new line another row.

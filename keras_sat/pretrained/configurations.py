@@ -25,6 +25,15 @@ NAMES = {
     "keras": ("DTypePolicy", "Functional", "Model", "Sequential"),
     "builtins": dir(keras.activations),
 }
+# Values that JSON has not.
+VALUES = (
+    "__bytes__",
+    "__ellipsis__",
+    "__keras_tensor__",
+    "__numpy__",
+    "__slice__",
+    "__tensor__",
+)
 # Layers that run code of a file, or read files that it names.
 REFUSED = (
     "FlaxLayer",
@@ -75,9 +84,7 @@ def _check_object(config):
         if isinstance(registered, str) and ">" in registered:
             if keras.saving.get_registered_object(registered) is not None:
                 return
-    if name in ("__keras_tensor__", "__numpy__", "__tensor__") or (
-        module in NAMES and name in NAMES[module]
-    ):
+    if name in VALUES or (module in NAMES and name in NAMES[module]):
         return
     if isinstance(module, str) and name not in REFUSED:
         if any(f"{module}.".startswith(f"{known}.") for known in MODULES):

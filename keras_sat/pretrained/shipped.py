@@ -12,36 +12,41 @@ from keras_sat.weights.averaging import averaged_weights
 
 # The folders of the networks that come with this package.
 SHIPPED = pathlib.Path(__file__).with_name("networks")
+# The columns of the table of presets.
+HEAD = (
+    *("name", "images", "classes", "weights"),
+    *("threat model", "measured on", "clean", "robust"),
+)
 
 
 class PresetTable(dict):
     """A dict from the names of presets to their cards, printed as a table."""
 
     def __repr__(self):
-        rows = [("name", "images", "classes", "threat model", "clean")]
-        rows[0] += ("robust", "measured on", "weights")
-        for name, card in self.items():
-            rows.append(
-                (
-                    name,
-                    card_text.shape(card),
-                    str(card.num_classes),
-                    card_text.threat_model(card),
-                    f"{card.clean_accuracy:.2%}",
-                    f"{card.robust_accuracy:.2%}",
-                    f"{card.num_images:,}",
-                    f"{card.parameters:,}",
-                )
-            )
+        rows = [HEAD, *map(_row, self.values())]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = (
-            "  ".join(
-                cell.ljust(width)
-                for cell, width in zip(row, widths, strict=True)
-            )
-            for row in rows
+            "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows
         )
-        return "\n".join(line.rstrip() for line in lines)
+        return "\n".join(lines)
+
+    def _repr_markdown_(self):
+        """Returns what notebooks show."""
+        return card_text.table([HEAD, *map(_row, self.values())])
+
+
+def _row(card):
+    """Returns what the table says of a preset, a tuple of str."""
+    return (
+        card.name,
+        card_text.shape(card),
+        str(card.num_classes),
+        f"{card.parameters:,}",
+        card_text.threat_model(card),
+        f"{card.num_images:,}",
+        f"{card.clean_accuracy:.2%}",
+        f"{card.robust_accuracy:.2%}",
+    )
 
 
 def presets():

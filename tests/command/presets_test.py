@@ -44,7 +44,7 @@ class PresetsTest(FoldersTest):
 
     def test_a_model_that_is_not_there_is_none_of_the_presets(self):
         problem = self.refused("export", "resnet_silu_digit", self.root / "1")
-        self.assertStartsWith(problem, "MODEL is not there, nor one of ['resn")
+        self.assertRegex(problem, r"'resnet_silu_digit' \(presets: resnet_sil")
 
     def test_a_damaged_preset_is_refused(self):
         self.save()

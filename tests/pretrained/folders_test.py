@@ -147,6 +147,29 @@ class RoundTripTest(FoldersTest):
         loaded = keras_sat.load_preset(self.folder)
         self.assertAllEqual(self.logits(loaded), self.logits(self.network))
 
+    def test_networks_of_all_kinds_of_parts_are_loaded(self):
+        inner = keras.Sequential(
+            [
+                keras.Input((6, 6, 3)),
+                keras.layers.Normalization(mean=0.5, variance=0.1),
+                keras.layers.Conv2D(
+                    4, 3, activation="gelu", kernel_regularizer="l2"
+                ),
+                keras.layers.LeakyReLU(),
+                keras.layers.Activation(keras.ops.tanh),
+            ]
+        )
+        inputs = keras.Input((6, 6, 3))
+        x = keras.ops.concatenate([inner(inputs)[:, ::2, ..., 1:]] * 2)
+        x = keras.ops.relu(x) * np.float32(2) + 1
+        x = keras.layers.Dense(8, kernel_constraint="unit_norm")(
+            keras.layers.Flatten()(x)
+        )
+        self.network = keras.Model(inputs, x)
+        self.save()
+        loaded = keras_sat.load_preset(self.folder)
+        self.assertAllEqual(self.logits(loaded), self.logits(self.network))
+
 
 class WritingTest(FoldersTest):
     def test_a_preset_is_replaced_only_if_asked(self):

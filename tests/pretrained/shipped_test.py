@@ -12,9 +12,10 @@ from absl.testing import parameterized
 
 import keras_sat
 from keras_sat.pretrained import shipped
+from tests.pretrained import table
 from tests.test_case import TestCase
 
-NAMES = ("resnet_silu_digits",)
+NAMES = ("resnet_silu_digits", "resnet_silu_fashion_mnist")
 # How many of the first 100 digits withstand `pgd`, of which 82 withstand
 # AutoAttack as well.
 WITHSTAND_PGD = 85
@@ -49,11 +50,11 @@ def pgd(card, steps=10):
 
 class PresetsTest(TestCase):
     def test_the_table_lists_all(self):
-        table = keras_sat.presets()
-        self.assertEqual(tuple(table), NAMES)
-        lines = str(table).splitlines()
+        presets = keras_sat.presets()
+        self.assertEqual(tuple(presets), NAMES)
+        lines = str(presets).splitlines()
         self.assertLen(lines, 1 + len(NAMES))
-        for (name, card), line in zip(table.items(), lines[1:], strict=True):
+        for (name, card), line in zip(presets.items(), lines[1:], strict=True):
             self.assertStartsWith(line, name)
             self.assertEqual(card.name, name)
             for words in (
@@ -64,7 +65,10 @@ class PresetsTest(TestCase):
             ):
                 self.assertIn(words, line)
 
-    @parameterized.parameters(NAMES)
+    def test_the_page_has_the_numbers_of_the_cards(self):
+        self.assertEqual(table.PAGE.read_text("utf-8"), table.page())
+
+    @parameterized.parameters(*NAMES)
     def test_cards_say_what_reports_say(self, name):
         card = keras_sat.presets()[name]
         report = keras_sat.RobustnessReport.load(shipped.SHIPPED / name)
@@ -83,7 +87,7 @@ class PresetsTest(TestCase):
         page = (shipped.SHIPPED / name / "card.md").read_text("utf-8")
         self.assertIn(f"| {card.robust_accuracy:.2%} |", page)
 
-    @parameterized.parameters(NAMES)
+    @parameterized.parameters(*NAMES)
     def test_they_are_small(self, name):
         folder = shipped.SHIPPED / name
         size = sum(path.stat().st_size for path in folder.iterdir())

@@ -77,13 +77,14 @@ def _check(config):
 def _check_object(config):
     """Refuses the description of an object that is no part of a network."""
     name, module = config["class_name"], config.get("module")
+    registered = config.get("registered_name")
     if name == "function":
-        name = config.get("config")
-    # Keras prefers what this process has registered, which is known here.
-    for registered in (config.get("registered_name"), name):
-        if isinstance(registered, str) and ">" in registered:
-            if keras.saving.get_registered_object(registered) is not None:
-                return
+        # Keras looks for functions under this name, and not the other one.
+        name = registered = config.get("config")
+    # What this process has registered comes first, and is known here.
+    if isinstance(registered, str) and ">" in registered:
+        if keras.saving.get_registered_object(registered) is not None:
+            return
     if name in VALUES or (module in NAMES and name in NAMES[module]):
         return
     if isinstance(module, str) and name not in REFUSED:

@@ -1,5 +1,6 @@
 """Presets: trained networks by name, and from folders of users."""
 
+import collections
 import difflib
 import os
 import pathlib
@@ -19,8 +20,8 @@ HEAD = (
 )
 
 
-class PresetTable(dict):
-    """A dict from the names of presets to their cards, printed as a table."""
+class PresetTable(collections.UserDict):
+    """Presets by their names: a mapping to cards, printed as a table."""
 
     def __repr__(self):
         rows = [HEAD, *map(_row, self.values())]
@@ -53,7 +54,7 @@ def presets():
     """Lists the trained networks that come with this package.
 
     Returns:
-        `PresetTable`: a dict from names to `PresetCard`, which prints as a
+        `PresetTable`: a mapping from names to `PresetCard`, which prints as a
         table.
 
     Example:

@@ -141,8 +141,9 @@ class RoundTripTest(FoldersTest):
         with self.assertRaisesRegex(ValueError, r"take pixels in \[0, 1\]"):
             self.save(model)
 
-    def test_layers_that_this_process_knows_are_loaded(self):
-        self.network = small_network(activation="smoothrelu")
+    @parameterized.parameters("smoothrelu", "squareplus")
+    def test_what_this_process_has_registered_is_loaded(self, activation):
+        self.network = small_network(activation=activation)
         self.save()
         loaded = keras_sat.load_preset(self.folder)
         self.assertAllEqual(self.logits(loaded), self.logits(self.network))
@@ -364,14 +365,15 @@ class HostileTest(FoldersTest):
         # It was refused before Keras saw the file.
         self.assertEqual(made, [])
 
-    def test_a_function_of_another_module_is_refused(self):
+    @parameterized.parameters("system", "keras_sat>squareplus")
+    def test_a_function_of_another_module_is_refused(self, registered):
         def change(config):
             layer = config["layers"][-1]["config"]
             layer["activation"] = {
                 "class_name": "function",
                 "config": "system",
                 "module": "os",
-                "registered_name": "system",
+                "registered_name": registered,
             }
 
         rewritten(self.path, change)

@@ -44,6 +44,7 @@ include_patterns = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
+    "keras_sat/pretrained/networks/*/card.md",
     "tests/fixtures/fashion_mnist_convex.md",
 ]
 exclude_patterns = [".*", "build", "dist", "outputs", "site"]

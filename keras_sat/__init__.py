@@ -33,6 +33,7 @@ from keras_sat import export
 from keras_sat import models
 from keras_sat import plots
 from keras_sat import preprocessing
+from keras_sat import pretrained
 from keras_sat import recipes
 from keras_sat import schedules
 from keras_sat import torch_weights
@@ -66,6 +67,9 @@ from keras_sat.models import preact_resnet
 from keras_sat.models import resnet
 from keras_sat.models import resnext
 from keras_sat.models import wide_resnet
+from keras_sat.pretrained import load_preset
+from keras_sat.pretrained import presets
+from keras_sat.pretrained import save_preset
 from keras_sat.programs import interruptible
 from keras_sat.torch_weights import load_torch_checkpoint
 from keras_sat.torch_weights import robustbench

@@ -1,36 +1,65 @@
-"""The classifiers that commands are given: files, exports and trainings."""
+"""The classifiers that commands are given: files, exports and presets."""
 
+import importlib.util
 import json
 import os
 
 from keras_sat_command import problems
 
-# What a training leaves in its folder.
+# What a training and a preset have in their folders.
 BEST, REPORT = "best.keras", "report.json"
+NETWORK, CARD = "model.keras", "card.json"
 
 
 def path_of(model):
     """Returns the path of a model, which may be that of a training.
 
     Args:
-        model: str. A `.keras` file, a SavedModel, or the folder that
-            `keras-sat train` wrote.
+        model: str. A `.keras` file, a SavedModel, the folder that `keras-sat
+            train` wrote, that of a preset, or the name of one.
 
     Raises:
         CommandError: If there is no such file or folder.
     """
-    if not os.path.exists(model):
-        problems.wrong("MODEL", f"is not there: {model!r}")
-    best = os.path.join(model, BEST)
-    return best if os.path.exists(best) else model
+    folder = folder_of(model)
+    if not os.path.exists(folder):
+        known = ", ".join(shipped())
+        problems.wrong("MODEL", f"is not there: {model!r} (presets: {known})")
+    best = os.path.join(folder, BEST)
+    if os.path.exists(best):
+        return best
+    return os.path.join(folder, NETWORK) if is_preset(model) else folder
+
+
+def folder_of(model):
+    """Returns the folder of a preset that has a name, else `model` itself."""
+    return shipped().get(model, model)
+
+
+def is_preset(model):
+    """Tells whether a model is a preset; see `path_of`."""
+    return os.path.exists(os.path.join(folder_of(model), CARD))
+
+
+def shipped():
+    """Returns the folders of the presets in the package, by their names."""
+    # Not by an import, which takes seconds.
+    package = os.path.dirname(importlib.util.find_spec("keras_sat").origin)
+    networks = os.path.join(package, "pretrained", "networks")
+    names = sorted(os.listdir(networks))
+    return {name: os.path.join(networks, name) for name in names}
 
 
 def load(model):
     """Returns the classifier of a path; see `path_of`."""
+    path = path_of(model)
     import keras_sat
 
-    with problems.arguments(path="MODEL", custom_objects="MODEL"):
-        return keras_sat.load_classifier(path_of(model))
+    names = ("path", "custom_objects", "name_or_folder")
+    with problems.arguments(**dict.fromkeys(names, "MODEL")):
+        if is_preset(model):
+            return keras_sat.load_preset(folder_of(model))
+        return keras_sat.load_classifier(path)
 
 
 def load_layers(model):
@@ -57,10 +86,10 @@ def view_of(model, classifier):
     Returns:
         Dict of options of `data.image_folder`; empty if it is not known.
     """
-    report = os.path.join(model, REPORT)
-    if not os.path.exists(os.path.join(model, BEST)) or not os.path.exists(
-        report
-    ):
+    folder = folder_of(model)
+    report = os.path.join(folder, REPORT)
+    is_known = os.path.exists(os.path.join(folder, BEST)) or is_preset(model)
+    if not is_known or not os.path.exists(report):
         return getattr(classifier, "view", {})
     with open(report, encoding="utf-8") as file:
         return json.load(file)["settings"].get("view", {})

@@ -42,6 +42,7 @@ COMMANDS = (
     Command("import robustbench", "importing", "robustbench"),
     Command("import torch", "importing", "torch"),
     Command("export", "networks", "export"),
+    Command("presets", "presets", "presets"),
     Command("report show", "reports", "show"),
     Command("report compare", "reports", "compare"),
     Command("report html", "reports", "html"),

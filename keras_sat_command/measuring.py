@@ -39,7 +39,8 @@ def evaluate(
     """Measures how robust a classifier is, and looks for reasons to doubt it.
 
     Args:
-        model: A .keras file, a SavedModel, or the folder of a training.
+        model: A .keras file, a SavedModel, the folder of a training, or a
+            preset.
         data: A folder with a sub-folder of pictures for each class, one with
             the files of MNIST or its family, an .npz file with the arrays
             images and labels, digits, or a name of tensorflow-datasets.
@@ -120,7 +121,8 @@ def attack(
     """Attacks pictures, and writes the adversarial ones beside the clean ones.
 
     Args:
-        model: A .keras file, a SavedModel, or the folder of a training.
+        model: A .keras file, a SavedModel, the folder of a training, or a
+            preset.
         data: A folder with a sub-folder of pictures for each class, or what
             else `keras-sat evaluate` takes.
         output: Folder for the pictures, PNG files as the model sees them.

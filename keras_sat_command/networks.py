@@ -29,7 +29,7 @@ def convert(
     """Gives a network other activations, and lists those it has replaced.
 
     Args:
-        model: A .keras file of any Keras model with layers.
+        model: A .keras file of any Keras model with layers, or a preset.
         output: The .keras file to write.
         activation: The new activation, like silu, gelu or smoothrelu.
         replace: Only the activations with a kink, or all of them.
@@ -93,7 +93,7 @@ def export(
     """Exports a classifier for servers and devices.
 
     Args:
-        model: A .keras file, or the folder of a training.
+        model: A .keras file, the folder of a training, or a preset.
         output: The folder of a SavedModel, or the file of another format. The
             last part of a folder is the version for the server, like 1.
         format: What to write.
@@ -106,10 +106,10 @@ def export(
         max_pixels: Largest picture that is decoded.
         overwrite: Replace an export that is there.
     """
-    path = classifiers.path_of(model)
+    classifiers.path_of(model)
     import keras_sat
 
-    classifier = _with_optimizer(path)
+    classifier = _with_optimizer(model)
     with problems.arguments(path="OUTPUT"):
         if format != "saved_model":
             keras_sat.export.other_format(
@@ -132,14 +132,14 @@ def export(
     return "\n".join(f"{name}: {value}" for name, value in values.items())
 
 
-def _with_optimizer(path):
+def _with_optimizer(model):
     """Returns a classifier; a `SATModel` with its moving averages."""
     import keras_sat
 
-    classifier = classifiers.load_layers(path)
+    classifier = classifiers.load_layers(model)
     with problems.arguments(path="MODEL"):
         try:
-            return keras_sat.load_model(path)
+            return keras_sat.load_model(classifiers.path_of(model))
         except ValueError:
             # It is another Keras model.
             return classifier
@@ -163,8 +163,8 @@ def _report(model, folder):
     import keras_sat
 
     if folder is None:
-        if not os.path.exists(os.path.join(model, classifiers.REPORT)):
+        folder = classifiers.folder_of(model)
+        if not os.path.exists(os.path.join(folder, classifiers.REPORT)):
             return None
-        folder = model
     with problems.arguments(directory="--report"):
         return keras_sat.RobustnessReport.load(folder)

@@ -93,6 +93,7 @@ SMALLER = {
         ("Wang2023Better_WRN-28-10", "Andriushchenko2020Understanding"),
     ],
     "keras_sat.resnext": [("resnext(50", "resnext(50, num_classes=2")],
+    "keras_sat.save_preset": [("test_ds)", "test_ds, diagnose=False)")],
     "keras_sat.strategy": [RESNET],
 }
 

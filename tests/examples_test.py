@@ -115,6 +115,27 @@ class ExamplesTest(TestCase):
         # No lock is left.
         self.assertEmpty(list(results.rglob(".*")))
 
+    @pytest.mark.large
+    def test_a_preset_is_trained_measured_and_written_though_killed(self):
+        results = pathlib.Path(self.get_temp_dir()) / "results"
+        flags = {"preset": "digits", "epochs": 2, "report_images": 8}
+        flags["output_dir"] = results
+        process = start("train_preset", **flags)
+        self.end_after_an_epoch(process, results / "checkpoints")
+        output = self.finish(start("train_preset", **flags))
+        self.assertNotIn("Epoch 1/2", output)
+        folder = results / "resnet_silu_digits"
+        model = keras_sat.load_preset(folder)
+        best = keras_sat.load_model(results / "best.keras")
+        self.assert_same_bits(model.get_weights(), best.model.get_weights())
+        card = keras_sat.pretrained.PresetCard.parse(
+            (folder / "card.json").read_text("utf-8")
+        )
+        self.assertEqual(card.num_images, 8)
+        self.assertEqual(card.recipe["epochs"], 2)
+        self.assertIn("--epochs=2 --report_images=8", card.command)
+        self.assertStartsWith(card.limits[0], "AutoAttack was made on the fir")
+
     def train_and_kill_imagenet(self, **flags):
         """Trains for two epochs, with a kill in the second.
 

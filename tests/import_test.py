@@ -39,6 +39,7 @@ LEVELS = {
     "training": 4,
     "callbacks": 5,
     "loading": 5,
+    "pretrained": 6,
     "recipes": 6,
     "__init__": 7,
     "__main__": 8,

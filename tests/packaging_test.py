@@ -1,5 +1,6 @@
 """Checks what a package index is given, beside `make package`."""
 
+import configparser
 import pathlib
 import re
 import runpy
@@ -48,6 +49,24 @@ class ReadmeForIndexTest(TestCase):
     def test_pictures_are_of_a_kind_that_indexes_show(self):
         for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
             self.assertTrue((ROOT / link).read_bytes().startswith(b"\x89PNG"))
+
+
+class PackageDataTest(TestCase):
+    def test_all_files_that_are_no_code_are_in_the_wheel(self):
+        parser = configparser.ConfigParser()
+        parser.read(ROOT / "setup.cfg", encoding="utf-8")
+        kept = set()
+        for package, patterns in parser["options.package_data"].items():
+            folder = ROOT / package.replace(".", "/")
+            for pattern in patterns.split():
+                kept.update(folder.glob(pattern))
+        found = {
+            path
+            for path in (ROOT / "keras_sat").rglob("*")
+            if path.is_file() and path.suffix not in (".py", ".pyc")
+        }
+        self.assertNotEmpty(found)
+        self.assertEqual(found, {path for path in kept if path.is_file()})
 
 
 class SourceDistributionTest(TestCase):

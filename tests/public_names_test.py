@@ -17,9 +17,10 @@ NAMES = {
         "convergence_curve convert_activations convnext data distribution "
         "efficientnet evaluate_robustness evaluation export interruptible "
         "load_classifier load_model load_official_checkpoint "
-        "load_torch_checkpoint models plots preact_resnet "
-        "preprocessing recipes relu_with_gradient_of resnet resnext "
-        "robustbench robustness_curve schedules strategy torch_weights "
+        "load_preset load_torch_checkpoint models plots preact_resnet "
+        "preprocessing presets pretrained recipes relu_with_gradient_of resnet "
+        "resnext robustbench robustness_curve save_preset schedules strategy "
+        "torch_weights "
         "training wide_resnet"
     ),
     "callbacks": (
@@ -50,6 +51,7 @@ NAMES = {
         "imagenet_efficientnet "
         "imagenet_light imagenet_modern imagenet_resnet train"
     ),
+    "pretrained": "PresetCard PresetTable load_preset presets save_preset",
     "attacks": (
         "APGD Attack AutoAttack FAB FGSM FGSMRS NFGSM PGD Pieces SingleStep "
         "Square StepwiseAttack compiled_network"

@@ -65,6 +65,19 @@ def save(report, directory):
         files.write(folder / name, draw().savefig)
 
 
+def write_without_pictures(report, directory):
+    """Writes `report.json` alone, without the images that a report may hold.
+
+    Args:
+        report: `RobustnessReport`.
+        directory: str or path-like. It must be there.
+    """
+    report = dataclasses.replace(report, **dict.fromkeys(PACKED))
+    everything = content(report) | {"seconds": report.seconds}
+    path = os.path.join(directory, "report.json")
+    files.write_text(path, json.dumps(everything, default=plain))
+
+
 def load(kind, directory):
     """Reads a report; see `RobustnessReport.load`.
 

@@ -142,9 +142,9 @@ def residual_network(
         num_classes: see `resnet`. Defaults to `1000`.
         input_shape: see `resnet`. Defaults to `(224, 224, 3)`.
         stem: see `resnet`. Defaults to `"imagenet"`.
-        **options: `stem_filters`, `pool_padding`, `block`, `cardinality` and
-            `group_width`: see `resnet.ResidualBuilder`; `normalization`,
-            `zero_gamma`, here `True` by default,
+        **options: `stem_filters`, `stem_strides`, `pool_padding`, `block`,
+            `cardinality` and `group_width`: see `resnet.ResidualBuilder`;
+            `normalization`, `zero_gamma`, here `True` by default,
             `batch_norm_momentum`, `batch_norm_epsilon`, `synchronized` and
             `name`: see `blocks.NetworkBuilder`.
 
@@ -201,6 +201,9 @@ class ResidualBuilder(blocks.NetworkBuilder):
         stem: str. `"imagenet"` or `"small"`: see `resnet`. Defaults to
             `"imagenet"`.
         stem_filters: int >= 1. Channels of the stem. Defaults to `64`.
+        stem_strides: int >= 1. Strides of the small stem: 2 lets the blocks
+            work at half of the size, for networks that cost little. Defaults
+            to `1`.
         pool_padding: str. Where the max pooling of the stem is padded:
             `"same"`, at the right and at the bottom, or `"symmetric"`, on all
             sides as in torchvision. Defaults to `"same"`.
@@ -217,6 +220,7 @@ class ResidualBuilder(blocks.NetworkBuilder):
     zero_gamma: bool = True
     stem: str = "imagenet"
     stem_filters: int = 64
+    stem_strides: int = 1
     pool_padding: str = "same"
     block: str = "bottleneck"
     cardinality: int = 1
@@ -228,8 +232,15 @@ class ResidualBuilder(blocks.NetworkBuilder):
         paddings = ("same", "symmetric")
         checks.one_of("pool_padding", self.pool_padding, paddings)
         checks.one_of("block", self.block, ("basic", "bottleneck"))
-        for name in ("stem_filters", "cardinality", "group_width"):
+        for name in (
+            "stem_filters",
+            "stem_strides",
+            "cardinality",
+            "group_width",
+        ):
             checks.integer(name, getattr(self, name))
+        if self.stem != "small" and self.stem_strides != 1:
+            checks.refuse("stem", "be 'small' for `stem_strides`", self.stem)
         has_groups = (self.cardinality, self.group_width) != (1, 64)
         if self.block == "basic" and has_groups:
             checks.refuse("block", "be 'bottleneck' for groups", self.block)
@@ -237,7 +248,9 @@ class ResidualBuilder(blocks.NetworkBuilder):
     def apply_stem(self, x):
         """Applies the layers before the first block."""
         if self.stem == "small":
-            x = self.padded_conv(x, self.stem_filters, 3, "conv0")
+            x = self.padded_conv(
+                x, self.stem_filters, 3, "conv0", self.stem_strides
+            )
             return self.normalize_and_activate(x, "conv0")
         x = self.padded_conv(x, self.stem_filters, 7, "conv0", strides=2)
         x = self.normalize_and_activate(x, "conv0")

@@ -102,6 +102,30 @@ class ParameterCountTest(TestCase):
         self.assertEqual(trainable, expected)
 
 
+class StemTest(TestCase):
+    def build(self, **options):
+        return models.residual_network(
+            (1,), (4,), input_shape=(9, 9, 1), num_classes=2, **options
+        )
+
+    def test_its_strides_leave_out_positions_and_nothing_else(self):
+        options = {"stem": "small", "stem_filters": 4, "block": "basic"}
+        whole, half = (self.build(stem_strides=n, **options) for n in (1, 2))
+        half.set_weights(whole.get_weights())
+        images = np.random.default_rng(0).uniform(size=(2, 9, 9, 1))
+        stems = [
+            keras.Model(m.input, m.get_layer("conv0").output)(images)
+            for m in (whole, half)
+        ]
+        self.assertAllClose(stems[1], stems[0][:, ::2, ::2], atol=1e-6)
+
+    def test_they_are_those_of_the_small_stem(self):
+        with self.assertRaisesRegex(ValueError, "`stem` must be 'small'"):
+            self.build(stem_strides=2)
+        with self.assertRaisesRegex(ValueError, "`stem_strides` must be at"):
+            self.build(stem="small", stem_strides=0)
+
+
 class OfficialCodeTest(TestCase):
     @parameterized.parameters(*FORWARD)
     def test_logits_features_and_input_gradients_are_equal(self, fixture):

@@ -10,9 +10,9 @@ that, like ReLU, is not smooth. Evaluations follow the true gradient of what the
 network computes.
 """
 
-import keras
 from absl import app
 from study import program
+from study.arms import LEAKY_RELU
 from study.arms import Arm
 from study.arms import Study
 
@@ -39,7 +39,7 @@ STUDY = Study(
         "parametric_softplus": Arm(
             activation="parametric_softplus", reported=("68.8", "38.7")
         ),
-        "leaky_relu": Arm(activation=keras.layers.LeakyReLU(0.1)),
+        "leaky_relu": Arm(activation=LEAKY_RELU),
     },
 )
 

@@ -2,7 +2,12 @@
 
 import dataclasses
 
+import keras
+
 import keras_sat
+
+# Not smooth, like ReLU, but with a gradient on both sides.
+LEAKY_RELU = keras.layers.LeakyReLU(0.1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,8 +33,8 @@ class Arm:
             replace those of the setting.
         image_size: int. Sides of the images that the network sees. Defaults to
             that of the setting.
-        reported: tuple of two str. What the paper reports for ImageNet: clean
-            accuracy, and that after PGD-200, in %.
+        reported: tuple of two str. What others report for ImageNet: clean and
+            robust accuracy, in %; see `Study`.
     """
 
     activation: object = "relu"
@@ -105,7 +110,10 @@ class Study:
         columns: tuple of str. The keys of that dict.
         varying: tuple of str. Those of them that change from run to run, like
             times.
+        reported: pair of str. Where the reported numbers come from and what
+            they are: the titles of their columns.
         shown: dict from columns that the table shows, too, to their titles.
+            Shares of 1 get a title that ends with `%`.
     """
 
     name: str
@@ -115,4 +123,5 @@ class Study:
     measure: object = nothing_more
     columns: tuple = ()
     varying: tuple = ()
+    reported: tuple = ("reported by the paper: clean", "PGD-200")
     shown: dict = dataclasses.field(default_factory=dict)

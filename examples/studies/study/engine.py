@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 import keras_sat
+from study.costs import EpochCosts
 from study.data import batches
 
 # Of every row, before and after the numbers of the study.
@@ -28,6 +29,7 @@ LAST = (
     "evaluated_images",
     "autoattack_images",
     "train_seconds",
+    "train_processor_seconds",
     "seconds",
     "setting",
     "deterministic",
@@ -39,7 +41,7 @@ LAST = (
     "processor",
 )
 # What differs between two runs of the same row.
-VARYING = ("train_seconds", "seconds")
+VARYING = ("train_seconds", "train_processor_seconds", "seconds")
 EVALUATION_BATCH = 250
 
 
@@ -71,7 +73,8 @@ class Trained:
             gradient: what evaluations attack.
         epochs: int. How many there were.
         seconds: float. How long they took.
-        step_seconds: float. Processor time of a step in the fastest epoch.
+        processor_seconds: float. Processor time of that.
+        costs: dict. See `costs.EpochCosts.of_a_step`.
     """
 
     arm: object
@@ -82,7 +85,8 @@ class Trained:
     network: keras.Model
     epochs: int
     seconds: float
-    step_seconds: float
+    processor_seconds: float
+    costs: dict
 
     def evaluate(self, attacks, count=None):
         """Returns the report of an evaluation on the first `count` images."""
@@ -97,22 +101,6 @@ class Trained:
             diagnose=False,
             verbose=0,
         )
-
-
-class EpochTimes(keras.callbacks.Callback):
-    """Notes the processor time of each epoch."""
-
-    def __init__(self):
-        super().__init__()
-        self.seconds = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Begins to count."""
-        self._start = time.process_time()
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Notes the count."""
-        self.seconds.append(time.process_time() - self._start)
 
 
 def prepared(arm, setting, classes, seed):
@@ -183,15 +171,17 @@ def train(arm, setting, data, seed):
         keras_sat.CrossEntropy(),
         weight_decay=setting.weight_decay,
     )
-    times, start = EpochTimes(), time.perf_counter()
+    costs = EpochCosts()
+    start, processor = time.perf_counter(), time.process_time()
     model.fit(
         batches(data.train, setting.batch_size, epochs, seed),
         epochs=epochs,
         steps_per_epoch=steps,
-        callbacks=[times],
+        callbacks=[costs],
         verbose=0,
     )
     seconds = time.perf_counter() - start
+    processor = time.process_time() - processor
     network = model.model
     if arm.evaluated_activation is not None:
         network = arm.build(setting, data.classes, arm.evaluated_activation)
@@ -205,7 +195,8 @@ def train(arm, setting, data, seed):
         network=network,
         epochs=epochs,
         seconds=seconds,
-        step_seconds=min(times.seconds) / steps,
+        processor_seconds=processor,
+        costs=costs.of_a_step(steps),
     )
 
 
@@ -240,6 +231,7 @@ def run(study, name, seed, setting, data, options):
         "evaluated_images": report.num_images,
         "autoattack_images": 0,
         "train_seconds": round(trained.seconds, 1),
+        "train_processor_seconds": round(trained.processor_seconds, 1),
     }
     if seed < options.autoattack_seeds:
         worst = trained.evaluate("standard", setting.autoattack_images)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from matplotlib.figure import Figure
 
 import keras_sat
@@ -65,6 +66,83 @@ def curves(rows, arms, columns, x_label, path):
         high = [e.mean + _shown(e.margin) for e in found]
         axis.fill_between(places, low, high, color=_color(i), alpha=0.2, lw=0)
     _finish(figure, axis, path)
+
+
+def arms_in_lines(rows, lines, x_label, path):
+    """Draws the robust accuracy of arms that have a number each, as lines.
+
+    Args:
+        rows: list of dicts, as they are in the CSV.
+        lines: dict from the name of each line to a dict from numbers to arms.
+        x_label: str.
+        path: str. Where to save the PNG.
+    """
+    figure, axis = _empty(x_label, "robust accuracy")
+    present = {row["arm"] for row in rows}
+    for i, (name, arms) in enumerate(lines.items()):
+        places = [place for place, arm in arms.items() if arm in present]
+        found = [
+            statistics.interval(
+                list(tables.values(rows, arms[p], "robust_accuracy").values())
+            )
+            for p in places
+        ]
+        axis.errorbar(
+            places,
+            [estimate.mean for estimate in found],
+            yerr=[_shown(estimate.margin) for estimate in found],
+            fmt="o-",
+            color=_color(i),
+            capsize=3,
+            ms=4,
+            lw=1,
+            label=name,
+        )
+    _finish(figure, axis, path)
+
+
+def surfaces(rows, arms, columns, path):
+    """Draws the mean loss around images, a panel for each arm.
+
+    Args:
+        rows: list of dicts, as they are in the CSV.
+        arms: sequence of str.
+        columns: dict from pairs (along the gradient, across) of the same places
+            in both directions to the columns with the losses there.
+        path: str. Where to save the PNG.
+    """
+    present = {row["arm"] for row in rows}
+    arms = [arm for arm in arms if arm in present]
+    places = sorted({along for along, _ in columns})
+    means = {
+        arm: np.array(
+            [[_mean(rows, arm, columns[a, b]) for a in places] for b in places]
+        )
+        for arm in arms
+    }
+    levels = np.linspace(
+        min(m.min() for m in means.values()),
+        max(m.max() for m in means.values()) + 1e-6,
+        15,
+    )
+    figure = Figure(
+        figsize=(2.6 * len(arms) + 1, 2.8), layout="constrained", dpi=150
+    )
+    axes = figure.subplots(1, len(arms), squeeze=False)[0]
+    for axis, (arm, mean) in zip(axes, means.items(), strict=True):
+        drawn = axis.contourf(places, places, mean, levels, cmap="viridis")
+        axis.set_title(arm, fontsize=9)
+        axis.set_xlabel("along the sign of the gradient")
+    axes[0].set_ylabel("along random signs")
+    figure.colorbar(drawn, ax=axes, label="mean loss")
+    figure.savefig(path)
+
+
+def _mean(rows, arm, column):
+    """Returns the mean of an arm over its seeds."""
+    return statistics.interval(
+        list(tables.values(rows, arm, column).values())
+    ).mean
 
 
 def _color(number):

@@ -91,14 +91,17 @@ def markdown(rows, study):
         titles += [f"{ACCURACIES[column]} − {study.reference}", "p (Holm)"]
     titles += study.shown.values()
     if is_reported:
-        titles += ["reported by the paper: clean", "PGD-200"]
+        titles += study.reported
     lines = [titles, ["---"] * len(titles)]
     for arm in arms:
         cells = [f"`{arm}`", str(len(values(rows, arm, "clean_accuracy")))]
         cells += [_mean(values(rows, arm, c), 100) for c in ACCURACIES]
         for column in COMPARED:
             cells += _difference(differences[column].get(arm))
-        cells += [_mean(values(rows, arm, c)) for c in study.shown]
+        cells += [
+            _mean(values(rows, arm, c), 100 if title.endswith("%") else 1)
+            for c, title in study.shown.items()
+        ]
         if is_reported:
             cells += study.arms[arm].reported or (NOTHING, NOTHING)
         lines.append(cells)
@@ -115,6 +118,9 @@ def _mean(found, factor=1):
 
 def _number(estimate, factor, sign=""):
     """Returns words for an estimate."""
+    is_count = factor == 1 and estimate.mean.is_integer()
+    if is_count and not estimate.margin > 0:
+        return f"{estimate.mean:.0f}"
     text = f"{factor * estimate.mean:{sign}.2f}"
     if math.isnan(estimate.margin):
         return text

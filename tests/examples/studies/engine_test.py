@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from gradient_quality import STUDY
+from study import costs
 from study import data
 from study import engine
 from study import setting as settings
@@ -84,7 +85,7 @@ class PairingTest(TestCase):
     def test_all_arms_see_the_same_batches(self):
         seen = []
 
-        class Recording(engine.EpochTimes):
+        class Recording(costs.EpochCosts):
             """Notes the images of each step, in place of the times."""
 
             def set_model(self, model):
@@ -102,7 +103,7 @@ class PairingTest(TestCase):
 
         for name in ("relu", "both"):
             seen.append([])
-            with mock.patch.object(engine, "EpochTimes", Recording):
+            with mock.patch.object(engine, "EpochCosts", Recording):
                 engine.train(STUDY.arms[name], TINY, self.data, 3)
         # Two epochs of three batches, in the order that the seed says.
         images, labels = self.data.train

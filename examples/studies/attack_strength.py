@@ -57,6 +57,7 @@ def draw(rows, path):
 
 STUDY = Study(
     name="attack_strength",
+    quick_arms=("relu", "relu_3_steps", "silu"),
     arms={
         "relu": Arm(),
         "relu_2_steps": Arm(steps=2),

@@ -22,6 +22,7 @@ BETTER = keras_sat.relu_with_gradient_of("parametric_softplus")
 
 STUDY = Study(
     name="gradient_quality",
+    quick_seeds=2,
     arms={
         "relu": Arm(reported=("68.8", "33.0")),
         "attacker": Arm(attack_activation=BETTER, reported=("68.3", "34.5")),

@@ -192,6 +192,7 @@ STUDY = Study(
         "smoothrelu": Arm(activation="smoothrelu"),
     },
     seeds=5,
+    quick_arms=("relu", "parametric_softplus", "silu"),
     measure=sanity,
     columns=(
         *BY_RADIUS.values(),

@@ -69,6 +69,7 @@ STUDY = Study(
     name="scaling",
     arms=arms(),
     seeds=5,
+    quick_arms=("relu", "silu", "silu_2x_deeper", "silu_efficientnet"),
     reported=("official repository, ImageNet: clean", "PGD-50"),
     shown={"parameters": "weights"},
 )

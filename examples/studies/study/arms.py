@@ -106,6 +106,9 @@ class Study:
             and `.`.
         reference: str. The arm that all others are compared with.
         seeds: int. How many seeds each arm gets by default. Defaults to 10.
+        quick_seeds: int. How many it gets on the digits. Defaults to 1.
+        quick_arms: tuple of str. Which arms run on the digits, so that those
+            take at most three minutes of one core. Defaults to all.
         measure: function from `engine.Trained` to a dict of further numbers.
         columns: tuple of str. The keys of that dict.
         varying: tuple of str. Those of them that change from run to run, like
@@ -120,6 +123,8 @@ class Study:
     arms: dict
     reference: str = "relu"
     seeds: int = 10
+    quick_seeds: int = 1
+    quick_arms: tuple | None = None
     measure: object = nothing_more
     columns: tuple = ()
     varying: tuple = ()

@@ -44,7 +44,6 @@ flags.DEFINE_bool(
 flags.DEFINE_integer("threads", 1, "Processor threads of an operation.", 1)
 flags.DEFINE_string("row", None, "Run one row, arm:seed, again and print it.")
 
-QUICK_SEEDS = 2
 AUTOATTACK_SEEDS = 3
 
 
@@ -122,8 +121,8 @@ def _runs(study):
     """Returns the runs, seed by seed: what is done first can be compared."""
     seeds = FLAGS.seeds
     if seeds is None:
-        seeds = QUICK_SEEDS if FLAGS.quick else study.seeds
-    arms = list(study.arms) if FLAGS.arms is None else FLAGS.arms
+        seeds = study.quick_seeds if FLAGS.quick else study.seeds
+    arms = FLAGS.arms or (FLAGS.quick and study.quick_arms) or study.arms
     for arm in arms:
         _check_arm("arms", arm, study)
     return [(arm, seed) for seed in range(seeds) for arm in arms]

@@ -48,11 +48,21 @@ def curves(trained):
 
 def draw(rows, path):
     """Draws both curves."""
-    for columns, label, end in (
-        (BY_STEPS, "steps of the evaluation", "steps"),
-        (BY_RADIUS, "radius, as a multiple of that of training", "radius"),
-    ):
-        pictures.curves(rows, STUDY.arms, columns, label, f"{path}_{end}.png")
+    pictures.curves(
+        rows,
+        STUDY.arms,
+        BY_STEPS,
+        "steps of the evaluation",
+        f"{path}_steps.png",
+        log=True,
+    )
+    pictures.curves(
+        rows,
+        STUDY.arms,
+        BY_RADIUS,
+        "radius, as a multiple of that of training",
+        f"{path}_radius.png",
+    )
 
 
 STUDY = Study(

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import os
@@ -10,6 +9,8 @@ import tempfile
 import time
 
 import filelock
+
+from study import files
 
 # How many seconds to wait for runs of other processes.
 PATIENCE = 2.0
@@ -38,7 +39,7 @@ class Grid:
         self.columns, self.header = tuple(columns), header
         self.started = time.time()
         self._rows = os.path.join(folder, "rows")
-        with _named_errors(folder):
+        with files.named_errors(folder):
             os.makedirs(self._rows, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._rows):
                 pass
@@ -89,7 +90,7 @@ class Grid:
     def collect(self):
         """Writes all rows that are done to the table."""
         with self._lock("table"):
-            _write(self.table, as_csv(self.rows(), self.columns))
+            files.write(self.table, as_csv(self.rows(), self.columns))
 
     def time_left(self, runs):
         """Estimates how many seconds the rest of the runs will take.
@@ -180,14 +181,14 @@ class Grid:
                 f"others, or not all: {different}."
             )
         row = {column: row[column] for column in self.columns}
-        _write(self._path(run), json.dumps(row, indent=1))
+        files.write(self._path(run), json.dumps(row, indent=1))
 
     def _check_header(self):
         """Notes what all rows have in common, or refuses other ones."""
         path = os.path.join(self.folder, "grid" + ENDING)
         wanted = json.loads(json.dumps(self.header))
         if not os.path.exists(path):
-            _write(path, json.dumps(wanted, indent=1))
+            files.write(path, json.dumps(wanted, indent=1))
             return
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
@@ -227,37 +228,3 @@ def duration(seconds):
     """Returns words for a time."""
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def _write(path, text):
-    """Writes a file whole or not at all, whatever ends this process."""
-    folder, name = os.path.split(path)
-    with _named_errors(path):
-        number, temporary = tempfile.mkstemp(".tmp", name, folder or ".")
-        try:
-            with os.fdopen(number, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                # Else a machine that loses power may keep an empty file.
-                os.fsync(file.fileno())
-            # `mkstemp` lets nobody else read it.
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(temporary)
-
-
-@contextlib.contextmanager
-def _named_errors(path):
-    """Gives errors of the file system a name and an advice."""
-    try:
-        yield
-    except OSError as error:
-        advice = "Give another folder."
-        if error.errno == errno.ENOSPC:
-            advice = "Make room on the disk; finished runs are kept."
-        raise ValueError(
-            "`out` must be a folder that can be written. Received: "
-            f"{path!r} ({error.strerror}). {advice}"
-        ) from error

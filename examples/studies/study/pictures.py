@@ -1,11 +1,13 @@
 """Pictures of studies: clean against robust accuracy, with intervals."""
 
+import io
 import math
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import keras_sat
+from study import files
 from study import statistics
 from study import tables
 
@@ -42,7 +44,7 @@ def scatter(rows, study, path):
     _finish(figure, axis, path)
 
 
-def curves(rows, arms, columns, x_label, path):
+def curves(rows, arms, columns, x_label, path, log=False):
     """Draws accuracies over a number, as means with bands of 95 %.
 
     Args:
@@ -51,8 +53,12 @@ def curves(rows, arms, columns, x_label, path):
         columns: dict from numbers to the columns with the accuracies there.
         x_label: str.
         path: str. Where to save the PNG.
+        log: bool. Whether the numbers are drawn by their logarithms. Defaults
+            to `False`.
     """
     figure, axis = _empty(x_label, "accuracy")
+    if log:
+        axis.set_xscale("log")
     present = {row["arm"] for row in rows}
     for i, arm in enumerate(arm for arm in arms if arm in present):
         found = [
@@ -135,7 +141,7 @@ def surfaces(rows, arms, columns, path):
         axis.set_xlabel("along the sign of the gradient")
     axes[0].set_ylabel("along random signs")
     figure.colorbar(drawn, ax=axes, label="mean loss")
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def _mean(rows, arm, column):
@@ -173,4 +179,11 @@ def _finish(figure, axis, path):
     if "accuracy" in axis.get_xlabel():
         axis.xaxis.set_major_formatter("{x:.1%}")
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.savefig(path)
+    _save(figure, path)
+
+
+def _save(figure, path):
+    """Writes a figure as PNG."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    files.write(path, content.getvalue())

@@ -10,13 +10,14 @@ from absl import flags
 import keras_sat
 from study import data
 from study import engine
+from study import files
 from study import grid
 from study import pictures
 from study import setting as settings
 from study import tables
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("seeds", None, "Seeds of each arm, from 0 on.")
+flags.DEFINE_integer("seeds", None, "Seeds of each arm, from 0 on.", 1)
 flags.DEFINE_list("arms", None, "Arms to run. By default all of the study.")
 flags.DEFINE_string(
     "data_dir",
@@ -173,8 +174,7 @@ def _run_again(study, setting, options):
 def _write_results(rows, study, path, draw):
     """Writes and prints the table, and draws the pictures."""
     table = tables.markdown(rows, study)
-    with open(path + ".md", "w", encoding="utf-8") as file:
-        file.write(table)
+    files.write(path + ".md", table)
     pictures.scatter(rows, study, path + ".png")
     if draw is not None:
         draw(rows, path)

@@ -115,7 +115,7 @@ class GridTest(TestCase):
         self.work(seeds=1)
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with (
-            mock.patch.object(grid.os, "fsync", side_effect=full),
+            mock.patch.object(os, "fsync", side_effect=full),
             self.assertRaisesRegex(ValueError, "No space left.*Make room"),
         ):
             self.work(seeds=2)

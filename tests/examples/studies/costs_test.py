@@ -2,7 +2,6 @@ import keras
 import numpy as np
 from study import costs
 
-import tests.examples.studies  # noqa: F401
 from tests.test_case import TestCase
 
 

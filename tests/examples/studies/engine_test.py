@@ -13,7 +13,6 @@ from study import engine
 from study import setting as settings
 
 import keras_sat
-import tests.examples.studies  # noqa: F401
 from tests.test_case import TestCase
 
 pytestmark = pytest.mark.numeric

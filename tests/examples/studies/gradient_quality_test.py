@@ -12,7 +12,6 @@ import pytest
 from gradient_quality import STUDY
 from study import engine
 
-import tests.examples.studies  # noqa: F401
 from tests.test_case import TestCase
 
 pytestmark = [pytest.mark.large, pytest.mark.numeric]

@@ -12,8 +12,7 @@ from unittest import mock
 
 from study import grid
 
-import tests.examples.studies  # noqa: F401
-from tests.programs import study_grid
+from tests.examples.studies import sleeping_grid
 from tests.test_case import TestCase
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -24,7 +23,7 @@ def start(folder, seeds, seconds):
     """Starts a process that works on a grid of runs that sleep."""
     words = [str(folder), ",".join(ARMS), str(seeds), str(seconds)]
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.programs.study_grid", *words],
+        [sys.executable, "-m", "tests.examples.studies.sleeping_grid", *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -38,10 +37,10 @@ class GridTest(TestCase):
         self.folder = pathlib.Path(self.get_temp_dir())
         self.lines = []
 
-    def work(self, seeds=2, arms=ARMS, compute=study_grid.row):
+    def work(self, seeds=2, arms=ARMS, compute=sleeping_grid.row):
         """Does the runs of a grid here, and returns the rows of its CSV."""
         runs = [(arm, seed) for seed in range(seeds) for arm in arms]
-        made = study_grid.made(self.folder, ARMS)
+        made = sleeping_grid.made(self.folder, ARMS)
         made.work(runs, compute, self.lines.append)
         return self.table()
 
@@ -56,7 +55,7 @@ class GridTest(TestCase):
             [(arm, str(seed)) for arm in ARMS for seed in range(2)],
         )
         for row in rows:
-            expected = study_grid.row(row["arm"], int(row["seed"]))
+            expected = sleeping_grid.row(row["arm"], int(row["seed"]))
             # To the last bit.
             self.assertEqual(
                 float(row["robust_accuracy"]), expected["robust_accuracy"]
@@ -70,7 +69,7 @@ class GridTest(TestCase):
 
         def compute(arm, seed):
             begun.append((arm, seed))
-            return study_grid.row(arm, seed)
+            return sleeping_grid.row(arm, seed)
 
         rows = self.work(seeds=2, compute=compute)
         self.assertEqual(begun, [(arm, 1) for arm in ARMS])
@@ -80,7 +79,7 @@ class GridTest(TestCase):
         def compute(arm, seed):
             if arm == "silu":
                 raise KeyboardInterrupt
-            return study_grid.row(arm, seed)
+            return sleeping_grid.row(arm, seed)
 
         with self.assertRaises(KeyboardInterrupt):
             self.work(compute=compute)
@@ -94,22 +93,22 @@ class GridTest(TestCase):
     def test_another_grid_in_the_same_folder_is_refused(self):
         self.work(seeds=1)
         with self.assertRaisesRegex(ValueError, "`out` must.*another arms"):
-            study_grid.made(self.folder, ["relu"])
+            sleeping_grid.made(self.folder, ["relu"])
 
     def test_a_foreign_table_is_refused(self):
         path = self.folder / "sleep.csv"
-        own = ",".join(study_grid.COLUMNS)
+        own = ",".join(sleeping_grid.COLUMNS)
         for text in "a,b\n1,2\n", "", f"{own}\nrelu,0,0.5,0.4,1\n":
             path.write_text(text)
             with self.assertRaisesRegex(ValueError, "table of other runs"):
-                study_grid.made(self.folder, ARMS)
+                sleeping_grid.made(self.folder, ARMS)
             self.assertEqual(path.read_text(), text)
 
     def test_a_folder_that_cannot_be_written_is_named(self):
         path = self.folder / "file"
         path.write_text("")
         with self.assertRaisesRegex(ValueError, "`out` must be.*'.*file.*Give"):
-            study_grid.made(path, ARMS)
+            sleeping_grid.made(path, ARMS)
 
     def test_a_full_disk_is_named_and_leaves_what_was_done(self):
         self.work(seeds=1)
@@ -129,13 +128,13 @@ class GridTest(TestCase):
         self.assertLen(self.work(seeds=2), 6)
 
     def test_time_left_counts_the_runs_of_all_processes(self):
-        made = study_grid.made(self.folder, ARMS)
+        made = sleeping_grid.made(self.folder, ARMS)
         runs = [(arm, seed) for seed in range(3) for arm in ARMS]
         self.assertIsNone(made.time_left(runs))
         rows = self.folder / "sleep" / "rows"
         for arm in ARMS:
             path = rows / f"{arm}-0.json"
-            path.write_text(json.dumps(study_grid.row(arm, 0)))
+            path.write_text(json.dumps(sleeping_grid.row(arm, 0)))
         # One is older than this process, two took a minute together.
         os.utime(rows / "relu-0.json", (0, 0))
         made.started = time.time() - 60
@@ -156,7 +155,10 @@ class ProcessesTest(TestCase):
         return path.read_text().split() if path.exists() else []
 
     def finish(self, process):
-        output, _ = process.communicate(timeout=300)
+        try:
+            output, _ = process.communicate(timeout=300)
+        finally:
+            process.kill()
         self.assertEqual(process.returncode, 0, output)
         return output
 
@@ -166,11 +168,11 @@ class ProcessesTest(TestCase):
             found = list(csv.reader(file))
         text = grid.as_csv(
             [
-                study_grid.row(arm, seed)
+                sleeping_grid.row(arm, seed)
                 for arm in ARMS
                 for seed in range(seeds)
             ],
-            study_grid.COLUMNS,
+            sleeping_grid.COLUMNS,
         )
         expected = list(csv.reader(text.splitlines()))
         # The last column is the time.

@@ -7,7 +7,6 @@ from study import pictures
 from study.arms import Arm
 from study.arms import Study
 
-import tests.examples.studies  # noqa: F401
 from tests.examples.studies.tables_test import row
 from tests.test_case import TestCase
 

@@ -7,7 +7,6 @@ import sanity
 import tensorflow as tf
 from study import setting as settings
 
-import tests.examples.studies  # noqa: F401
 from tests.test_case import TestCase
 
 pytestmark = pytest.mark.numeric

@@ -4,7 +4,6 @@ import numpy as np
 from scipy import stats
 from study import statistics
 
-import tests.examples.studies  # noqa: F401
 from tests.test_case import TestCase
 
 

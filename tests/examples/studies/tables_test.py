@@ -4,7 +4,6 @@ from study import tables
 from study.arms import Arm
 from study.arms import Study
 
-import tests.examples.studies  # noqa: F401
 from tests.test_case import TestCase
 
 STUDY = Study(

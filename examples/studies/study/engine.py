@@ -251,6 +251,11 @@ def columns(study):
     return (*FIRST, *study.columns, *LAST)
 
 
+def varying(study):
+    """Returns the names of the columns that differ between equal runs."""
+    return (*VARYING, *study.varying)
+
+
 def surroundings():
     """Describes the program and the machine, as the last part of a row."""
     return {

@@ -195,7 +195,7 @@ class RunTest(TestCase):
             keras.utils.set_random_seed(9)
             tf.random.uniform([3])
         self.assertEqual(tuple(rows[0]), engine.columns(STUDY))
-        for column in set(rows[0]) - set(engine.VARYING):
+        for column in set(rows[0]) - set(engine.varying(STUDY)):
             self.assertEqual(rows[0][column], rows[1][column], column)
         self.assertEqual(rows[0]["evaluated_images"], 40)
         self.assertIsNone(rows[0]["autoattack_accuracy"])

@@ -36,7 +36,7 @@ class ProgramTest(TestCase):
     def finish(self, process):
         """Waits for the end of a process, and returns what it has printed."""
         try:
-            output, errors = process.communicate(timeout=900)
+            output, errors = process.communicate(timeout=1800)
         finally:
             process.kill()
         self.assertEqual(process.returncode, 0, errors[-4000:])
@@ -109,5 +109,5 @@ def lasting(row):
     return {
         column: value
         for column, value in row.items()
-        if column not in engine.VARYING
+        if column not in engine.varying(STUDY)
     }

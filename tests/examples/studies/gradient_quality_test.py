@@ -63,7 +63,7 @@ class ProgramTest(TestCase):
             clean, robust = (
                 float(row[f"{kind}_accuracy"]) for kind in ("clean", "robust")
             )
-            self.assertGreater(clean, 0.5)
+            self.assertGreater(clean, 0.3)
             self.assertLess(robust, clean)
             self.assertGreater(robust, 0.1)
         for arm in STUDY.arms:

@@ -73,6 +73,8 @@ def flags_of(path):
     names = set(re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', text))
     for other in re.findall("^from benchmarks import (\\w+)", text, re.M):
         names |= flags_of(f"benchmarks/{other}.py")
+    if re.search("^from study import program$", text, re.M):
+        names |= flags_of("examples/studies/study/program.py")
     return names
 
 
@@ -187,6 +189,13 @@ class ListsTest(TestCase):
         files = {path.name for path in (ROOT / folder).glob("*.py")}
         self.assertLen(rows, len(set(rows)))
         self.assertEqual(set(rows), files - {"__init__.py"})
+
+    def test_each_study_has_its_line(self):
+        page = read("examples/README.md")
+        rows = re.findall(r"^\| `studies/(\w+\.py)` \| ", page, re.MULTILINE)
+        files = {path.name for path in (ROOT / "examples/studies").glob("*.py")}
+        self.assertLen(rows, len(set(rows)))
+        self.assertEqual(set(rows), files)
 
     def test_the_page_of_benchmarks_shows_each_of_them(self):
         page = read("docs/benchmarks.md")

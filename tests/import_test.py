@@ -176,7 +176,7 @@ class ImportTest(TestCase):
 
     def test_examples_import_the_root_of_the_package_only(self):
         root = PACKAGE.parent
-        files = [*root.glob("examples/*.py"), *root.glob("benchmarks/*.py")]
+        files = [*root.glob("examples/**/*.py"), *root.glob("benchmarks/*.py")]
         self.assertNotEmpty(files)
         for path in files:
             for name in imported(ast.walk(ast.parse(path.read_text()))):

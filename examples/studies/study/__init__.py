@@ -1,0 +1,1 @@
+"""What the studies share: one engine from arms and seeds to tables."""

@@ -61,7 +61,10 @@ class FineTuning(Recipe):
         if isinstance(self.network, os.PathLike):
             object.__setattr__(self, "network", os.fspath(self.network))
         checks.integer("head_epochs", self.head_epochs, least=0)
-        shape = new_head.pretrained_body(self._builder().args[0]).input_shape
+        # Read once: the file may be large.
+        network = pretrained(self.network)
+        object.__setattr__(self, "_pretrained", network)
+        shape = new_head.pretrained_body(network).inputs[0].shape
         object.__setattr__(self, "_shape", shape[1:])
         super().__post_init__()
         size = self.image_size
@@ -116,9 +119,7 @@ class FineTuning(Recipe):
 
     def _builder(self):
         """Returns the function that builds the classifier."""
-        return functools.partial(
-            new_head.with_new_head, pretrained(self.network)
-        )
+        return functools.partial(new_head.with_new_head, self._pretrained)
 
 
 @keras.saving.register_keras_serializable("keras_sat")
@@ -244,7 +245,7 @@ def finetune(
 def _image_size(network):
     """Returns height and width of the images that a network takes."""
     body = new_head.pretrained_body(pretrained(network))
-    height, width = body.input_shape[1:3]
+    height, width = body.inputs[0].shape[1:3]
     if height is None or height != width:
         checks.refuse(
             "image_size",

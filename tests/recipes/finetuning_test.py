@@ -197,10 +197,24 @@ class TrainTest(TestCase):
 
     @pytest.mark.large
     def test_the_head_is_trained_first(self):
-        folder = pathlib.Path(self.get_temp_dir())
-        weights = self.train(folder, freeze="backbone")
-        kept = pretrained(channels=1).get_weights()
-        self.assert_same_bits(weights[:6], kept[:6])
+        seen, saving = {}, training_run._saving
+
+        def noted(model, test_ds, directory, folder, options):
+            seen[folder] = model, model.model.get_weights()
+            return saving(model, test_ds, directory, folder, options)
+
+        with mock.patch.object(training_run, "_saving", noted):
+            self.train(self.get_temp_dir())
+        model, before = seen["head"]
+        after = model.model.get_weights()
+        *kept, kernel, bias = after
+        self.assert_same_bits(kept, before[:-2])
+        self.assert_same_bits(kept, pretrained(channels=1).get_weights()[:6])
+        self.assertNotAllClose(kernel, before[-2])
+        # All weights go on from there.
+        self.assert_same_bits(seen[""][1], after)
+        changed = seen[""][0].model.get_weights()
+        self.assertNotAllClose(changed[0], after[0])
 
     def test_pictures_with_other_channels_are_refused(self):
         with self.assertRaisesRegex(

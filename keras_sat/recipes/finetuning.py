@@ -42,10 +42,10 @@ class FineTuning(Recipe):
             with a path can the recipe be written as JSON.
         network_options: dict. The arguments `normalization`, `freeze` and
             `momentum` of `models.with_new_head`. Defaults to none.
-        head_epochs: int >= 0. Epochs in which the head is trained alone, before
-            all others. Without a warm-up of epsilon it is attacked as later;
-            with one, it sees clean images, with which that begins. Defaults to
-            `0`.
+        head_epochs: int >= 0. Epochs in which `train` trains the head alone,
+            before all others: the first of `stages`. Without a warm-up of
+            epsilon it is attacked as later; with one, it sees clean images,
+            with which that begins. Defaults to `0`.
         **fields: see `Recipe`. `activation` is for the places of the network
             that are not smooth.
 

@@ -107,6 +107,24 @@ def load_model(path, custom_objects=None, safe_mode=True):
     return model
 
 
+def load_network(path, custom_objects=None, safe_mode=True):
+    """Loads a network of any kind, such as one without a head.
+
+    Args:
+        path, custom_objects, safe_mode: see `load_model`.
+
+    Returns:
+        `keras.Model`; a `SATModel` if the file holds one.
+
+    Raises:
+        TypeError: If `path` is no path.
+        ValueError: See `load_model`.
+    """
+    path = checks.path("path", path)
+    _check_file("be a `.keras` file", path)
+    return _loaded(path, custom_objects, safe_mode, compile=False)
+
+
 def _loaded(path, custom_objects, safe_mode, compile):
     """Loads a file by Keras, with errors that name the argument to pass.
 

@@ -35,6 +35,7 @@ class Command:
 
 COMMANDS = (
     Command("train", "training", "train", goes_on=True),
+    Command("finetune", "finetuning", "finetune", goes_on=True),
     Command("evaluate", "measuring", "evaluate", goes_on=True),
     Command("attack", "measuring", "attack"),
     Command("convert", "networks", "convert"),

@@ -54,6 +54,28 @@ def recipe_of(kind, data, name, given, assignments):
     ):
         # Builders of another family have other options.
         changes = {"network_options": {}} | changes
+    return _replaced(recipe, changes, assigned)
+
+
+def changed(recipe, given, assignments):
+    """Returns a recipe with what flags change in it.
+
+    Args:
+        recipe: `Recipe`.
+        given, assignments: see `recipe_of`.
+    """
+    assigned = _assigned(assignments)
+    return _replaced(recipe, given | assigned, assigned)
+
+
+def _replaced(recipe, changes, assigned):
+    """Returns a recipe with other values, and with those that follow them.
+
+    Args:
+        recipe: `Recipe`.
+        changes: dict from fields to values.
+        assigned: names of those that `--set` has changed.
+    """
     with problems.arguments(**{name: f"--set {name}" for name in assigned}):
         return recipe.replace(**_scaled(recipe, changes) | changes)
 

@@ -83,10 +83,6 @@ def train(
     kind = pictures.kind_of(data)
     if kind == "npz":
         problems.wrong("DATA", f"must not be a file to train on: {data!r}")
-    import keras
-
-    import keras_sat
-
     given = {
         "network": network,
         "activation": activation,
@@ -97,25 +93,20 @@ def train(
     }
     given = {name: value for name, value in given.items() if value is not None}
     chosen = recipe_flags.recipe_of(kind, data, recipe, given, set)
-    devices = keras_sat.strategy(strategy)
-    keras.utils.set_random_seed(seed)
-    sets = _Sets(kind, data, test_data, validation_split, splits, data_dir)
+    sets = Sets(kind, data, test_data, validation_split, splits, data_dir)
     options = {"corrupt": corrupt} if kind in ("folder", "tfds") else {}
     if channels or kind in ("digits", "idx"):
         options["channels"] = channels or 1
-    with problems.arguments(directory="OUTPUT"):
-        _, report = keras_sat.recipes.train(
-            chosen,
-            *sets.both(chosen, seed, options),
-            output,
-            strategy=devices,
-            precision=precision,
-            report_images=report_images,
-            tensorboard=tensorboard,
-            verbose=_verbose(),
-        )
-    written = f"{output}: " + ", ".join(sorted(_visible(output)))
-    return f"{report}\n\n{written}"
+    return sets.learned(
+        chosen,
+        seed,
+        options,
+        output,
+        strategy=strategy,
+        precision=precision,
+        report_images=report_images,
+        tensorboard=tensorboard,
+    )
 
 
 def _verbose():
@@ -129,7 +120,7 @@ def _visible(folder):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Sets:
+class Sets:
     """The sets to train and to validate on, as flags describe them."""
 
     kind: str
@@ -138,6 +129,37 @@ class _Sets:
     validation_split: float | None
     splits: tuple
     data_dir: str | None
+
+    def learned(self, recipe, seed, options, output, *, strategy, **running):
+        """Trains by a recipe, and returns the report as text.
+
+        Args:
+            recipe: `Recipe`.
+            seed: int. Seed of all random numbers.
+            options: see `both`.
+            output: str. The folder to write to.
+            strategy: str. The devices to use.
+            **running: options of `recipes.train`.
+        """
+        import keras
+
+        import keras_sat
+
+        devices = keras_sat.strategy(strategy)
+        keras.utils.set_random_seed(seed)
+        with problems.arguments(
+            directory="OUTPUT", input_shape="DATA, for this network,"
+        ):
+            _, report = keras_sat.recipes.train(
+                recipe,
+                *self.both(recipe, seed, options),
+                output,
+                strategy=devices,
+                verbose=_verbose(),
+                **running,
+            )
+        written = f"{output}: " + ", ".join(sorted(_visible(output)))
+        return f"{report}\n\n{written}"
 
     def both(self, recipe, seed, options):
         """Returns the two datasets for a recipe.

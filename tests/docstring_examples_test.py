@@ -34,6 +34,7 @@ with unittest.mock.patch.object(sys, "path", [str(DOCS), *sys.path]):
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 RESNET = ('keras_sat.resnet(50, activation="silu")', "small()")
 LOAD = ("keras_sat.data.load", "load")
+PRETRAINED = ("EfficientNetV2B0(", "MobileNetV3Small(weights=None, ")
 # From names to pairs of texts in their examples, and what stands there instead.
 SMALLER = {
     "keras_sat": [RESNET, ("test_ds)", "test_ds, [attack], diagnose=False)")],
@@ -78,11 +79,17 @@ SMALLER = {
     "keras_sat.load_torch_checkpoint": [
         ("keras_sat.load_torch_checkpoint", "load_weights")
     ],
+    "keras_sat.models.with_new_head": [PRETRAINED],
     "keras_sat.plots.training_curves": [("epochs=10", "epochs=2")],
     "keras_sat.recipes.Recipe": [
         LOAD,
         ("recipe.model()", "recipe.model(small())"),
         ("epochs=recipe.epochs", "epochs=1"),
+    ],
+    "keras_sat.recipes.finetune": [
+        PRETRAINED,
+        ("keras_sat.data.image_folder", "cifar10"),
+        ("keras_sat.recipes.train", "recipes_train"),
     ],
     "keras_sat.recipes.train": [
         LOAD,
@@ -162,7 +169,7 @@ class Reader:
                 keras_sat.preprocessing.center_crop_and_resize
             ),
             "activation_sites": keras_sat.activation_sites,
-            "cifar10": lambda **_: (self.dataset, self.dataset),
+            "cifar10": lambda *_, **__: (self.dataset, self.dataset),
             "collections": collections,
             "contents": encoded(gray(128)),
             "ds": self.dataset,

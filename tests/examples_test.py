@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 
+import keras
 import numpy as np
 import pytest
 import skimage
@@ -240,6 +241,35 @@ class ExamplesTest(TestCase):
         self.assertRegex(output, "Skipped an image.*gray/broken.jpg")
         self.check_results(results, images=11, classes=2)
         self.assertLen(list((results / "images").iterdir()), 2)
+
+    @pytest.mark.large
+    def test_a_pretrained_network_learns_a_folder_after_a_kill(self):
+        folder = pathlib.Path(self.get_temp_dir())
+        network = folder / "network.keras"
+        layers = [
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(7, activation="softmax"),
+        ]
+        keras.Sequential([keras.Input((24, 24, 3)), *layers]).save(network)
+        results = folder / "results"
+        flags = {
+            "network": network,
+            "data_dir": photographs.write_folder(folder / "photos"),
+            "output_dir": results,
+            "batch_size": 4,
+            "epochs": 1,
+            "head_epochs": 2,
+            "report_images": 4,
+        }
+        process = start("finetune_image_folder", **flags)
+        checkpoints = results / "checkpoints" / "head"
+        self.end_after_an_epoch(process, checkpoints)
+        output = self.finish(start("finetune_image_folder", **flags))
+        self.assertIn(str(checkpoints), output)
+        self.assertIn("Robustness of 4 images", output)
+        self.check_results(results, images=4, classes=2)
 
     @pytest.mark.large
     def test_two_workers_learn_the_photographs(self):

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 import keras_sat
+from keras_sat import loading
 from keras_sat.evaluation.report import RobustnessReport
 from keras_sat.loading import load_classifier
 from tests.attacks import problems
@@ -251,6 +252,20 @@ class LoadingTest(TestCase):
             keras_sat.load_model(changed)
         classifier = load_classifier(changed)
         self.assertEqual(classifier.model.output_shape, (None, 5))
+
+    def test_a_network_need_not_be_a_classifier(self):
+        inner, images, _ = self.tiny_classifier()
+        body = keras.Model(inner.inputs[0], inner.get_layer("conv").output)
+        for network in (body, keras_sat.SATModel(inner)):
+            path = self.get_temp_dir() + "/network.keras"
+            network.save(path)
+            loaded = loading.load_network(path)
+            self.assertIs(type(loaded), type(network))
+            self.assert_same_bits(loaded(images), network(images))
+        with self.assertRaisesRegex(ValueError, "`path` must be a `.keras` f"):
+            loading.load_network("network.h5")
+        with self.assertRaisesRegex(TypeError, "`path` must be a path"):
+            loading.load_network(None)
 
     def test_another_kind_of_file_is_refused(self):
         folder = self.get_temp_dir()

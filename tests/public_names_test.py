@@ -47,8 +47,8 @@ NAMES = {
         "on_any_worker several_workers strategy uses_xla wait_for_workers"
     ),
     "recipes": (
-        "NAMED Recipe cifar10 cifar10_awp cifar10_mart cifar10_trades_ema get "
-        "imagenet_efficientnet "
+        "NAMED Recipe cifar10 cifar10_awp cifar10_mart cifar10_trades_ema "
+        "finetune get imagenet_efficientnet "
         "imagenet_light imagenet_modern imagenet_resnet train"
     ),
     "pretrained": "PresetCard PresetTable load_preset presets save_preset",
@@ -59,7 +59,7 @@ NAMES = {
     "models": (
         "activation_sites convert_activations efficientnet get "
         "load_official_checkpoint residual_network resnet resnext "
-        "scaled_efficientnet wide_resnet"
+        "scaled_efficientnet wide_resnet with_new_head"
     ),
     "plots": (
         "COLORS activations evaluation perturbation_grid robustness_curves "

@@ -49,7 +49,7 @@ def scaling_layer(model):
     if not isinstance(model, keras.Model):
         return None
     scale = 1.0
-    for part in _forwards(model):
+    for part in forwards(model):
         factor = _factor(part)
         if factor is None:
             return None
@@ -59,8 +59,16 @@ def scaling_layer(model):
     return None
 
 
-def _forwards(model):
-    """Walks through layers and operations from the input on, into models."""
+def forwards(model):
+    """Walks through layers and operations from the input on, into models.
+
+    Args:
+        model: `keras.Model`. Of one with code of its own, only layers that
+            scale are known.
+
+    Yields:
+        Layers and operations.
+    """
     if not is_graph(model):
         kinds = keras.layers.Rescaling, keras.layers.Normalization
         inside = model._flatten_layers(include_self=False)
@@ -68,7 +76,7 @@ def _forwards(model):
         return
     for part in parts(model):
         if isinstance(part, keras.Model):
-            yield from _forwards(part)
+            yield from forwards(part)
         else:
             yield part
 

@@ -6,6 +6,7 @@ from keras_sat.models.conversion import convert_activations
 from keras_sat.models.convnext import convnext
 from keras_sat.models.efficientnet import efficientnet
 from keras_sat.models.efficientnet import scaled_efficientnet
+from keras_sat.models.new_head import with_new_head
 from keras_sat.models.official_checkpoints import load_official_checkpoint
 from keras_sat.models.preact_resnet import preact_resnet
 from keras_sat.models.resnet import residual_network
@@ -26,4 +27,5 @@ __all__ = [
     "resnext",
     "scaled_efficientnet",
     "wide_resnet",
+    "with_new_head",
 ]

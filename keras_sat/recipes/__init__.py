@@ -9,6 +9,7 @@ from keras_sat.recipes.cifar import cifar10
 from keras_sat.recipes.cifar import cifar10_awp
 from keras_sat.recipes.cifar import cifar10_mart
 from keras_sat.recipes.cifar import cifar10_trades_ema
+from keras_sat.recipes.finetuning import finetune
 from keras_sat.recipes.imagenet import imagenet_efficientnet
 from keras_sat.recipes.imagenet import imagenet_light
 from keras_sat.recipes.imagenet import imagenet_modern
@@ -36,7 +37,8 @@ def get(name, *args, **changes):
     """Returns the recipe of a name.
 
     Args:
-        name: str. For example `"imagenet_resnet"`.
+        name: str. For example `"imagenet_resnet"`. `finetune`, which needs a
+            network, is not among them.
         *args: positional arguments of the recipe, such as the variant of
             EfficientNet.
         **changes: new values for fields of `Recipe`.
@@ -56,4 +58,4 @@ def get(name, *args, **changes):
     return checks.lookup("name", name, NAMED)(*args, **changes)
 
 
-__all__ = ["NAMED", "Recipe", "get", "train", *NAMED]
+__all__ = ["NAMED", "Recipe", "finetune", "get", "train", *NAMED]

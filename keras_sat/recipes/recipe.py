@@ -130,7 +130,7 @@ class Recipe(config.Config):
     augmentation: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        by_name.builder("network", self.network)
+        self._builder()
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
         checks.one_of("decay", self.decay, DECAYS)
         checks.one_of("attack_statistics", self.attack_statistics, STATISTICS)
@@ -174,6 +174,25 @@ class Recipe(config.Config):
                 f"be less than `epochs`={self.epochs}",
                 self.warmup_epochs,
             )
+
+    @property
+    def image_shape(self):
+        """The shape of an image, `(height, width, channels)`: one in color."""
+        return self.image_size, self.image_size, 3
+
+    def _builder(self):
+        """Returns the function that builds the network; checks its name."""
+        return by_name.builder("network", self.network)
+
+    @property
+    def stages(self):
+        """The recipes of a training, in their order; the last one is this.
+
+        A dict from the names of their folders, in which `train` saves what
+        comes before, to recipes of the same network. Each begins with the
+        weights that the one before it ends with.
+        """
+        return {"": self}
 
     @property
     def attack(self):
@@ -223,10 +242,12 @@ class Recipe(config.Config):
             `SATModel`.
         """
         if classifier is None:
-            shape = (self.image_size, self.image_size, 3)
-            defaults = {"activation": self.activation, "input_shape": shape}
+            defaults = {
+                "activation": self.activation,
+                "input_shape": self.image_shape,
+            }
             options = defaults | self.network_options | options
-            classifier = by_name.builder("network", self.network)(**options)
+            classifier = self._builder()(**options)
         return SATModel(
             classifier,
             self.attack,

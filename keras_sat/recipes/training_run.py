@@ -82,16 +82,16 @@ def train(
     # One of several workers writes, and the others do not.
     is_chief = distribution.is_chief(strategy)
     with files.alone("directory", directory if is_chief else None, inside=True):
-        model = _model(recipe, train_ds, strategy, precision)
-        with strategy.scope():
-            recipe.compile(model, train_ds.num_batches)
-        model.fit(
-            train_ds,
-            epochs=recipe.epochs,
-            validation_data=test_ds,
-            callbacks=callbacks.standard(model, directory, test_ds, **options),
-            verbose=verbose,
-        )
+        weights = None
+        for folder, stage in recipe.stages.items():
+            model = _model(stage, train_ds, strategy, precision)
+            if weights is not None:
+                model.model.set_weights(weights)
+            with strategy.scope():
+                stage.compile(model, train_ds.num_batches)
+            saving = _saving(model, test_ds, directory, folder, options)
+            model.fit(train_ds, epochs=stage.epochs, verbose=verbose, **saving)
+            weights = model.model.get_weights()
         best = _best_model(recipe, train_ds, strategy, directory)
         report = _report(
             best, test_ds, report_images, recipe.epsilon, directory, verbose
@@ -102,6 +102,26 @@ def train(
             names = test_ds.class_names
             best.export(path, class_names=names, report=report, overwrite=True)
     return best, report
+
+
+def _saving(model, test_ds, directory, folder, options):
+    """Returns arguments of `fit` that save a stage, and validate the last one.
+
+    Args:
+        model: `SATModel`.
+        test_ds: `tf.data.Dataset`.
+        directory: str. The folder of the run.
+        folder: str. The name of the stage; `""` for the last one.
+        options: dict. Arguments of `callbacks.standard`.
+    """
+    if not folder:
+        saving = callbacks.standard(model, directory, test_ds, **options)
+        return {"validation_data": test_ds, "callbacks": saving}
+    before = options.get("resume_dir") or os.path.join(directory, "checkpoints")
+    resume = callbacks.Resume(
+        os.path.join(before, folder), options.get("save_freq", "epoch")
+    )
+    return {"callbacks": [callbacks.StopOnNonFinite(), resume]}
 
 
 def _check_prepared(name, dataset):
@@ -133,9 +153,10 @@ def _model(recipe, dataset, strategy, policy):
         `SATModel`.
     """
     options = {"num_classes": dataset.num_classes}
-    if dataset.element_spec[0].shape[-1] == 1:
-        # Recipes are for images in color, and so are their networks.
-        options["input_shape"] = (recipe.image_size, recipe.image_size, 1)
+    channels = dataset.element_spec[0].shape[-1]
+    if channels != recipe.image_shape[-1]:
+        # Networks that are built for a recipe can be built for gray images.
+        options["input_shape"] = (*recipe.image_shape[:-1], channels)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:

@@ -10,8 +10,12 @@ from keras_sat.attacks.auto_attack import NAMED
 from keras_sat.attacks.auto_attack import VERSIONS
 from keras_sat.data import image_datasets
 from keras_sat.models import conversion
+from keras_sat.models import new_head
+from keras_sat.models import pixel_values
+from keras_sat.recipes import finetuning as finetuning_recipes
 from keras_sat.recipes import training_run
 from keras_sat.torch_weights import leaderboard
+from keras_sat_command import finetuning
 from keras_sat_command import importing
 from keras_sat_command import measuring
 from keras_sat_command import networks
@@ -23,6 +27,9 @@ FLAGS = {
     training.Devices: keras_sat.distribution.KINDS,
     training.Precision: training_run.POLICIES,
     training.Corrupt: image_datasets.CORRUPT,
+    finetuning.Start: finetuning_recipes.STARTS,
+    finetuning.Freeze: new_head.FREEZES,
+    finetuning.Normalization: ("auto", *pixel_values.MODES),
     measuring.Crop: ("auto", *keras_sat.preprocessing.CROPS),
     networks.Replace: conversion.REPLACE,
     importing.Leaderboard: leaderboard.CLASSES,

@@ -258,6 +258,61 @@ class ReportTest(WorkingTest):
         save_html.assert_called_once_with("page.html")
 
 
+class FinetuneTest(WorkingTest):
+    def pretrained(self):
+        """Returns the path of a network that scales pixels."""
+        layers = [
+            keras.layers.Rescaling(2.0, -1.0),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(7, activation="softmax"),
+        ]
+        path = self.root / "pretrained.keras"
+        keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(path)
+        return path
+
+    def test_flags_change_the_recipe(self):
+        path = self.pretrained()
+        (self.root / "run").mkdir()
+        with mock.patch.object(keras_sat.recipes, "train") as train:
+            train.return_value = None, "report"
+            self.run_well(
+                *("finetune", path, "digits", self.root / "run"),
+                *("--epochs", "20", "--head-epochs", "3"),
+                *("--epsilon", "8/255", "--freeze", "normalization"),
+                *("--set", "steps=2"),
+            )
+        recipe, train_ds, *_ = train.call_args.args
+        # Twice the epochs and the radius of the recipe.
+        expected = keras_sat.recipes.finetune(
+            path,
+            freeze="normalization",
+            epochs=20,
+            warmup_epochs=2.0,
+            epsilon_warmup_epochs=10.0,
+            head_epochs=3,
+            epsilon=8 / 255,
+            step_size=2 * 8 / 3 / 255,
+            eval_step_size=2 / 255,
+            steps=2,
+            decay_epochs=[],
+        )
+        self.assertEqual(recipe, expected)
+        self.assertEqual(train_ds.element_spec[0].shape[1:], (8, 8, 1))
+
+    def test_wrong_words_are_named(self):
+        path, out = self.pretrained(), self.root / "run"
+        for words, message in (
+            (("no.keras", "digits"), "NETWORK must be a `.keras` file"),
+            ((path, "digits", "--epochs=0"), "--epochs must be at least 1"),
+            ((path, "digits", "--image-size=9"), "--image-size must be that"),
+            ((path, "digits", "--set", "ema=2"), "--set ema must lie in"),
+        ):
+            refused = self.refused("finetune", *words[:2], out, *words[2:])
+            self.assertStartsWith(refused, message)
+        self.assertFalse(out.exists())
+
+
 class TrainTest(WorkingTest):
     def trained(self, *words):
         """Returns what `recipes.train` is called with."""

@@ -15,12 +15,12 @@ import tensorflow as tf
 from absl import app
 from absl import flags
 
-from keras_sat import activations
+import keras_sat
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
     "activations",
-    sorted(set(activations.NAMES) - {"swish"}),
+    sorted(set(keras_sat.activations.NAMES) - {"swish"}),
     "What to measure.",
 )
 flags.DEFINE_list("dtypes", ["float32", "bfloat16"], "Types of the numbers.")
@@ -34,13 +34,13 @@ def both_ways(name, dtype, sizes_are_known):
     """Returns a graph of an activation and its derivative.
 
     Args:
-        name: str. See `activations.get`.
+        name: str. See `keras_sat.activations.get`.
         dtype: str.
         sizes_are_known: bool. Whether the graph is for one shape only: then
             the activation is compiled.
     """
     shape = [int(size) for size in FLAGS.shape]
-    layer = activations.layer(name, dtype=dtype)
+    layer = keras_sat.activations.layer(name, dtype=dtype)
 
     def function(x, upstream):
         with tf.GradientTape() as tape:

@@ -47,8 +47,8 @@ SMALLER = {
     "keras_sat.convergence_curve": [("(1, 10, 100)", "(1, 2)")],
     "keras_sat.convert_activations": [
         (
-            "keras.applications.ResNet50(",
-            "keras.applications.MobileNet(weights=None, ",
+            "keras.applications.MobileNetV3Large(",
+            "keras.applications.MobileNetV3Large(weights=None, ",
         )
     ],
     "keras_sat.data.Augmentation": [LOAD],

@@ -77,7 +77,7 @@ def convert_activations(
     Example:
 
     ```python
-    network = keras.applications.ResNet50(classifier_activation=None)
+    network = keras.applications.MobileNetV3Large(classifier_activation=None)
     network = keras_sat.convert_activations(network, "silu", print_fn=print)
     model = keras_sat.SATModel(network, value_range=(0, 255))
     ```

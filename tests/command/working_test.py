@@ -157,6 +157,7 @@ class AttackTest(WorkingTest):
 
 
 class NetworksTest(WorkingTest):
+    @pytest.mark.large
     def test_a_softmax_is_removed_and_a_relu_replaced(self):
         model, output = self.network(activation="relu"), self.root / "new.keras"
         network = keras.saving.load_model(model)

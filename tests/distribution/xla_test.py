@@ -310,6 +310,7 @@ class SameTest(TestCase):
             {"weights": np.linspace(0, 2, 16), "dtype": "uint8"},
         ),
     )
+    @pytest.mark.large
     def test_training_and_evaluation(self, objective, options):
         self.check_same(objective, **options)
 

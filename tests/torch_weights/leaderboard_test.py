@@ -93,6 +93,7 @@ class TableTest(TestCase):
             "Singh2023Revisiting_ConvNeXt-T-ConvStem",
         ),
     )
+    @pytest.mark.large
     def test_those_of_imagenet_differ_in_the_size_of_images(
         self, definition, name
     ):

@@ -325,6 +325,7 @@ class TrainingTest(TestCase):
         self.assertGreater(np.sum(moves[0] * moves[1]) / lengths, 0.98)
 
     @parameterized.parameters(*WRAPPED)
+    @pytest.mark.large
     def test_a_loss_scale_changes_nothing(self, objective):
         def scaled(optimizer):
             return keras.optimizers.LossScaleOptimizer(

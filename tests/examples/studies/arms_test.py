@@ -95,6 +95,7 @@ class ScalingTest(TestCase):
         self.assertAllEqual(channels("silu_4x_wider"), 4 * base)
         self.assertLen(channels("silu_3x_deeper"), 3 * len(base))
 
+    @pytest.mark.large
     def test_each_scaling_is_larger_and_both_activations_are_alike(self):
         weights = {
             name: self.build(name).count_params()

@@ -83,6 +83,7 @@ class PairingTest(TestCase):
             seeds.add(tuple(np.array(model.seeds.state)))
         self.assertLen(seeds, 1)
 
+    @pytest.mark.large
     def test_all_arms_see_the_same_batches(self):
         seen = []
 
@@ -200,6 +201,7 @@ class RunTest(TestCase):
         self.assertEqual(rows[0]["evaluated_images"], 40)
         self.assertIsNone(rows[0]["autoattack_accuracy"])
 
+    @pytest.mark.large
     def test_the_evaluated_network_is_the_trained_function(self):
         images = data.read(settings.DIGITS, count=40)
         trained = engine.train(STUDY.arms["both"], TINY, images, 0)

@@ -23,6 +23,9 @@ class Grid:
     A process claims a run by a lock, which the operating system releases when
     the process ends, even if it is killed. Then the run is free again.
 
+    The CSV, with `grid.json` in the folder, is enough to go on elsewhere: rows
+    that only the table has are taken from it.
+
     Args:
         folder: str. Where the rows are; it is created.
         table: str. Path of the CSV that collects them.
@@ -44,8 +47,9 @@ class Grid:
             with tempfile.TemporaryFile(dir=self._rows):
                 pass
         with self._lock("grid"):
-            self._check_header()
-            self._check_table()
+            known = self._check_header()
+            self._take_up_table(known)
+            files.write(self._header_path, json.dumps(header, indent=1))
 
     def rows(self):
         """Returns the rows that are done, in order of their file names."""
@@ -183,15 +187,18 @@ class Grid:
         row = {column: row[column] for column in self.columns}
         files.write(self._path(run), json.dumps(row, indent=1))
 
+    @property
+    def _header_path(self):
+        """The path of the file that says what all rows have in common."""
+        return os.path.join(self.folder, "grid" + ENDING)
+
     def _check_header(self):
-        """Notes what all rows have in common, or refuses other ones."""
-        path = os.path.join(self.folder, "grid" + ENDING)
-        wanted = json.loads(json.dumps(self.header))
-        if not os.path.exists(path):
-            files.write(path, json.dumps(wanted, indent=1))
-            return
-        with open(path, encoding="utf-8") as file:
+        """Returns whether the folder has this header; refuses another one."""
+        if not os.path.exists(self._header_path):
+            return False
+        with open(self._header_path, encoding="utf-8") as file:
             found = json.load(file)
+        wanted = json.loads(json.dumps(self.header))
         if found != wanted:
             keys = [k for k in wanted if found.get(k) != wanted[k]]
             raise ValueError(
@@ -199,20 +206,30 @@ class Grid:
                 f"out={self.folder!r}, whose grid has another "
                 f"{', '.join(keys) or 'header'}. Give another folder."
             )
+        return True
 
-    def _check_table(self):
-        """Refuses to replace a table that this grid did not write."""
+    def _take_up_table(self, known):
+        """Keeps rows that only the table has, or refuses it as a foreign one.
+
+        Args:
+            known: bool. Whether the folder is known to be of this grid.
+        """
         if not os.path.exists(self.table):
             return
         with open(self.table, encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            known = reader.fieldnames == list(self.columns)
-            runs = {(row["arm"], int(row["seed"])) for row in reader if known}
-        if not known or runs - self.done():
+            own = reader.fieldnames == list(self.columns)
+            rows = list(reader) if own else []
+        done = self.done()
+        new = {(row["arm"], int(row["seed"])): row for row in rows}
+        new = {run: row for run, row in new.items() if run not in done}
+        if not own or (new and not known):
             raise ValueError(
                 "`out` must hold no table of other runs. Received: "
                 f"{self.table!r}. Move it away, or give another folder."
             )
+        for run, row in new.items():
+            self._write(run, row)
 
 
 def as_csv(rows, columns):

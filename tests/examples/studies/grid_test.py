@@ -104,6 +104,22 @@ class GridTest(TestCase):
                 sleeping_grid.made(self.folder, ARMS)
             self.assertEqual(path.read_text(), text)
 
+    def test_the_table_and_the_header_are_enough_to_go_on_elsewhere(self):
+        before = self.work(seeds=1)
+        rows = self.folder / "sleep" / "rows"
+        for path in rows.iterdir():
+            path.unlink()
+        begun = []
+
+        def compute(arm, seed):
+            begun.append((arm, seed))
+            return sleeping_grid.row(arm, seed)
+
+        after = self.work(seeds=2, compute=compute)
+        self.assertEqual(begun, [(arm, 1) for arm in ARMS])
+        self.assertEqual([r for r in after if r["seed"] == "0"], before)
+        self.assertLen(after, 6)
+
     def test_a_folder_that_cannot_be_written_is_named(self):
         path = self.folder / "file"
         path.write_text("")

@@ -10,6 +10,7 @@ import keras_sat
 from keras_sat.models import with_new_head
 from keras_sat.models.new_head import FREEZES
 from tests.test_case import TestCase
+from tests.test_case import available
 
 pytestmark = pytest.mark.numeric
 
@@ -106,6 +107,7 @@ class WithNewHeadTest(TestCase):
 
     @parameterized.parameters("mixed_bfloat16", "float32")
     def test_layers_follow_the_policy_and_pixels_do_not(self, policy):
+        policy = available(policy)
         network, _ = self.pretrained()
         expected = self.build(network)(self.images())
         before = keras.config.dtype_policy()

@@ -4,15 +4,15 @@ python benchmarks/train_step.py --activations=relu,silu --steps=0,1,3
 
 The settings are activations, steps of the attack, and XLA. They take turns in
 one process, so that a busy machine slows all of them alike; the table shows
-medians over the rounds. Zero steps means training on clean images, by plain
-Keras. On a GPU, with the network of the paper:
+medians over the rounds, by the clock and by processor time, which other work
+and limits on the processor move less. Zero steps means training on clean
+images, by plain Keras. On a GPU, with the network of the paper:
 
 python benchmarks/train_step.py --depth=50 --image_size=224 --stem=imagenet \
     --batch_size=128 --precision=mixed_bfloat16 --xla=False,True
 """
 
 import itertools
-import statistics
 import time
 
 import keras
@@ -72,13 +72,16 @@ def main(_):
     seconds = {setting: [] for setting in settings}
     for _ in range(FLAGS.rounds + 1):
         for setting, model in models.items():
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             model.fit(data, verbose=0, shuffle=False)
-            seconds[setting].append(time.perf_counter() - start)
-    print(f"{'activation':12}{'steps':>6}{'XLA':>7}{'images/s':>10}")
+            end = time.perf_counter(), time.process_time()
+            seconds[setting].append(np.subtract(end, start))
+    heads = f"{'images/s':>10}{'ms of processor/image':>23}"
+    print(f"{'activation':12}{'steps':>6}{'XLA':>7}{heads}")
     for (activation, steps, jit_compile), measured in seconds.items():
-        speed = count / statistics.median(measured[1:])
-        print(f"{activation:12}{steps:6}{str(jit_compile):>7}{speed:10.1f}")
+        wall, processor = np.median(measured[1:], axis=0) / count
+        numbers = f"{1 / wall:10.1f}{1e3 * processor:23.2f}"
+        print(f"{activation:12}{steps:6}{str(jit_compile):>7}{numbers}")
 
 
 if __name__ == "__main__":

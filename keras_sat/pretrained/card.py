@@ -21,7 +21,7 @@ STATED = (*TEXTS, "recipe", "seeds", "limits", "class_names")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PresetCard:
-    """What is known of a trained network.
+    """The card of a trained network: its data, training, accuracy and limits.
 
     What nobody has stated is `None`.
 
